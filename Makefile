@@ -1,0 +1,96 @@
+# A façade: one or two commands a target. It needs Python 3.11+, make and a compiler, and builds its environment itself.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+# Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
+# character in them becomes a command; Python validates them before anything starts.
+VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS
+OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
+$(if $(UNKNOWN),$(error no such variable: $(UNKNOWN) (there are: $(VARIABLES) PORT PYTEST_ARGS PYTHON)))
+
+.DEFAULT_GOAL := help
+.PHONY: help install check mirror test test-latest compare report sweep bench bench-simulator parity demo \
+  serve-legacy serve-streaming simulate diff lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
+
+install: .venv/.installed ## build .venv from requirements.lock (every target does it when needed)
+
+check: .venv/.installed ## lint, format, strict types, import contracts, mirror
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/test_mirror.py tests/test_security.py
+
+mirror: .venv/.installed ## the two apps have the same files with the same public names
+	$(BIN)/python -m pytest --quiet tests/test_mirror.py
+
+test: .venv/.installed ## the whole suite on FastAPI 0.115.14
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-latest: .venv-latest/.installed ## the whole suite on the current FastAPI and Starlette
+	.venv-latest/bin/python -m pytest $(PYTEST_ARGS)
+
+compare: .venv/.installed ## the same 10,000 requests against both stacks, then the comparison (about 20 minutes)
+	@$(BIN)/python -m loadtests run $(OPTIONS)
+
+report: .venv/.installed ## write the report of a finished run again: OUT=out/compare
+	@$(BIN)/python -m loadtests report "$${OUT:-out/compare}"
+
+sweep: .venv/.installed ## both stacks over rising concurrency: the knee of each
+	@$(BIN)/python -m loadtests sweep $(OPTIONS)
+
+bench: .venv/.installed ## CPU microseconds per relayed token: ours, the articles' recipe, nginx
+	@$(BIN)/python -m loadtests bench $(OPTIONS)
+
+bench-simulator: .venv/.installed ## what the simulator itself costs, and how well it keeps its deadlines
+	@$(BIN)/python -m loadtests bench-simulator $(OPTIONS)
+
+parity: .venv/.installed ## the same requests to both stacks: is every answer the same?
+	@$(BIN)/python -m loadtests parity $(OPTIONS)
+
+demo: .venv/.installed ## both stacks and the simulator up, their addresses printed, until Ctrl-C
+	@$(BIN)/python -m loadtests demo
+
+serve-legacy: .venv/.installed ## the Flask stack on PORT (8001)
+	@$(BIN)/python -m legacy_flask --port "$${PORT:-8001}"
+
+serve-streaming: .venv/.installed ## the FastAPI stack on PORT (8002)
+	@$(BIN)/python -m fastapi_app --port "$${PORT:-8002}"
+
+simulate: .venv/.installed ## the simulated upstream on PORT (8003), PROFILE=article
+	@$(BIN)/python -m loadtests simulate --port "$${PORT:-8003}" $${PROFILE:+"--profile=$$PROFILE"} $${SEED:+"--seed=$$SEED"}
+
+diff: ## the migration itself: what changes between the two apps
+	@diff -ru --exclude=__pycache__ legacy_flask fastapi_app || test $$? -eq 1
+
+lock: .venv/.installed ## resolve both lock files again
+	$(call resolve,pinned,requirements.lock)
+	$(call resolve,latest,requirements-latest.lock)
+
+clean: ## remove the environments and the caches (results in out/ stay)
+	rm -rf .venv .venv-latest .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(call build,.venv,requirements.lock)
+
+.venv-latest/.installed: requirements-latest.lock pyproject.toml
+	$(call build,.venv-latest,requirements-latest.lock)
+
+define resolve
+$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --upgrade --quiet --group dev --group $1 --output-file $2
+endef
+
+define build
+@command -v "$(PYTHON)" >/dev/null || { echo "make: Python 3.11 or newer is needed and none was found; name one with PYTHON=..." >&2; exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "make: Python 3.11 or newer is needed, and " + sys.executable + " is " + sys.version.split()[0])'
+@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+@echo "Building $1 from $2 (once, about a minute)"
+"$(PYTHON)" -m venv $1
+$1/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $2
+$1/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+@touch $@
+endef
