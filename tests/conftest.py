@@ -1,0 +1,76 @@
+"""Fixtures shared by all suites: the simulated provider, and each app in front of it."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.servers import Server, Simulator, app, simulator
+
+APPS = ("legacy_flask", "fastapi_app")
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One app and the provider behind it."""
+
+    name: str
+    app: Server
+    simulator: Simulator
+
+    @property
+    def url(self) -> str:
+        return self.app.url
+
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with simulator(tmp_path_factory.mktemp("upstream")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=APPS)
+def stack(
+    request: pytest.FixtureRequest,
+    upstream: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """Each app with no retries, so that a fault of the provider is seen at once."""
+    settings = {"CHAT_UPSTREAM_RETRIES": "0", "CHAT_MAX_BODY_BYTES": "65536"}
+    directory = tmp_path_factory.mktemp(request.param)
+    with app(request.param, directory, upstream.base_url, settings) as server:
+        yield Stack(request.param, server, upstream)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--forbid-skips", action="store_true", help="a skipped test fails the run")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows the end of the log of each server that a failed test used."""
+    report = yield
+    if report.failed:
+        for server in _servers(getattr(item, "funcargs", {})):
+            tail = "\n".join(server.logged().splitlines()[-TAIL_LINES:])
+            report.sections.append((f"log of {server.name}", tail))
+    return report
+
+
+def _servers(arguments: dict[str, object]) -> Iterator[Server]:
+    for value in arguments.values():
+        if isinstance(value, Server):
+            yield value
+        elif isinstance(value, Stack):
+            yield from (value.app, value.simulator)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not session.config.getoption("--forbid-skips"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
