@@ -1,0 +1,1 @@
+"""The streaming stack: FastAPI under uvicorn, Server-Sent Events while the answer is made."""

@@ -1,0 +1,28 @@
+"""The composition root: wiring only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from shared.settings import Settings
+
+from . import errors, telemetry
+from .routes import api
+from .services import Services
+
+
+def create_app(settings: Settings, services: Services) -> FastAPI:
+    """The FastAPI application around services that the caller opened and its lifespan closes."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await services.close()
+
+    app = FastAPI(title="Chat", lifespan=lifespan, redirect_slashes=False)
+    app.state.services = services
+    telemetry.install(app)
+    errors.install(app)
+    app.include_router(api)
+    return app

@@ -1,0 +1,12 @@
+"""Headers to Caller."""
+
+from fastapi import Request
+
+from shared.auth import Caller
+
+from .services import services
+
+
+async def caller(request: Request) -> Caller:
+    """Who sends this request; raises Unauthorized."""
+    return services(request).keys.identify(request.headers.get("Authorization"))

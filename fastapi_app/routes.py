@@ -1,0 +1,73 @@
+"""The HTTP surface."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.requests import ClientDisconnect
+
+from shared.auth import Caller
+from shared.errors import BadRequest, BodyTooLarge
+from shared.intake import chat_from_json, chat_from_query
+from shared.schemas import ChatRequest
+
+from .auth import caller
+from .delivery import deliver
+from .services import services
+
+api = APIRouter()
+
+_Who = Annotated[Caller, Depends(caller)]
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
+    }
+}
+
+
+async def chat_from_body(request: Request) -> ChatRequest:
+    """The JSON body as a ChatRequest; its size is bounded here, since no ASGI server bounds it."""
+    settings = services(request).settings
+    body = await _read(request, settings.max_body_bytes)
+    return chat_from_json(body, request.headers.get("Content-Type"), settings)
+
+
+@api.post("/chat", openapi_extra=_BODY)
+async def post_chat(request: Request, who: _Who) -> Response:
+    """Answers a ChatRequest."""
+    chat = await chat_from_body(request)
+    return await deliver(chat, who, request)
+
+
+@api.get("/chat")
+async def get_chat(request: Request, who: _Who) -> Response:
+    """Answers a prompt given in the query string."""
+    chat = chat_from_query(request.scope["query_string"], services(request).settings)
+    return await deliver(chat, who, request)
+
+
+@api.api_route("/healthz", methods=["GET", "HEAD"])
+async def healthz() -> dict[str, str]:
+    """Says that the process lives."""
+    return {"status": "ok"}
+
+
+@api.api_route("/readyz", methods=["GET", "HEAD"])
+async def readyz() -> dict[str, str]:
+    """Says that the process takes requests."""
+    return {"status": "ready"}
+
+
+async def _read(request: Request, most: int) -> bytes:
+    announced = request.headers.get("Content-Length", "0")
+    if announced.isdigit() and int(announced) > most:
+        raise BodyTooLarge
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise BodyTooLarge
+    except ClientDisconnect:
+        raise BadRequest from None
+    return bytes(body)

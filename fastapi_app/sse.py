@@ -1,0 +1,68 @@
+"""Server-Sent Events: how an event looks on the wire, and how tokens join into chunks.
+
+Pure: no clock, no socket. Source: WHATWG HTML standard, section 9.2. The data is one line of JSON, whose
+encoding leaves no raw CR or LF, so no text can end a line or forge a field.
+"""
+
+import msgspec
+
+from shared.schemas import Delta, Done, Event, Failure
+
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
+PING = b": ping\n\n"
+_HEAD = {kind: f"event: {kind.event}\ndata: ".encode() for kind in (Delta, Done, Failure)}
+_json = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """One frame."""
+    if isinstance(event, Delta):
+        return frame(event.text)
+    return _HEAD[type(event)] + event.model_dump_json().encode() + b"\n\n"
+
+
+def frame(text: str) -> bytes:
+    """The frame of a delta with this text; a lone surrogate, which UTF-8 has no form for, becomes U+FFFD."""
+    try:
+        data = _json.encode({"text": text})
+    except UnicodeEncodeError:
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        data = _json.encode({"text": whole})
+    return _HEAD[Delta] + data + b"\n\n"
+
+
+class Coalescer:
+    """Joins tokens into chunks: the first at once, then up to `most` tokens, the end without waiting.
+
+    The caller owns the clock: it flushes when `feed` says that a chunk is due, or when its window has
+    passed since `feed` left something pending.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pieces: list[str] = []
+        self._tail = b""
+        self._opened = False
+        self.pending_bytes = 0
+
+    @property
+    def pending_items(self) -> int:
+        return len(self._pieces)
+
+    def feed(self, event: Event) -> bool:
+        """Takes an event; true when a chunk is due now. Nothing may be fed after a terminal event."""
+        if not isinstance(event, Delta):
+            self._tail = encode(event)
+            return True
+        self._pieces += event.pieces
+        self.pending_bytes += sum(map(len, event.pieces))
+        return not self._opened or len(self._pieces) >= self._most
+
+    def flush(self) -> bytes:
+        """The chunk of all that is pending, with the terminal frame when there is one; may be empty."""
+        chunk = frame("".join(self._pieces)) if self._pieces else b""
+        self._opened = self._opened or bool(self._pieces)
+        self._pieces.clear()
+        self.pending_bytes = 0
+        chunk, self._tail = chunk + self._tail, b""
+        return chunk

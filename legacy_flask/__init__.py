@@ -1,0 +1,1 @@
+"""The batch stack: Flask under gunicorn, one JSON when the whole answer is there."""

@@ -1,0 +1,68 @@
+"""Serves the batch stack with gunicorn."""
+
+import argparse
+import atexit
+import sys
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from shared.settings import Settings, SettingsError
+
+from .app import create_app
+from .services import open_services
+
+
+def app() -> Flask:
+    """The application as gunicorn loads it, once a worker: `gunicorn "legacy_flask.__main__:app()"`."""
+    settings = Settings.load()
+    services = open_services(settings)
+    atexit.register(services.close)
+    return create_app(settings, services)
+
+
+def main() -> int:
+    """`python -m legacy_flask`; returns 2 for settings that are not allowed."""
+    parser = argparse.ArgumentParser("legacy_flask", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8001)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    try:
+        settings = Settings.load()
+        settings.check_host(options.host)
+    except SettingsError as error:
+        print(f"legacy_flask: {error}", file=sys.stderr)
+        return 2
+    _Gunicorn(settings, options).run()
+    return 0
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """A thread waits for each answer, so the threads are what bounds the answers in flight."""
+
+    def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
+        self._settings = settings
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        chosen = {
+            "bind": f"{self._options.host}:{self._options.port}",
+            "workers": self._options.workers,
+            "worker_class": "gthread",
+            "threads": self._settings.legacy_threads,
+            "keepalive": 75,
+            "timeout": 120,
+            "graceful_timeout": 30,
+            "control_socket_disable": True,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The composition root: wiring only."""
+
+from flask import Flask
+
+from shared.settings import Settings
+
+from . import errors, telemetry
+from .routes import api
+from .services import Services
+
+
+def create_app(settings: Settings, services: Services) -> Flask:
+    """The Flask application around services that the caller opened."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.extensions["services"] = services
+    telemetry.install(app)
+    errors.install(app)
+    app.register_blueprint(api)
+    return app

@@ -1,0 +1,12 @@
+"""Headers to Caller."""
+
+from flask import request
+
+from shared.auth import Caller
+
+from .services import services
+
+
+def caller() -> Caller:
+    """Who sends the current request; raises Unauthorized."""
+    return services().keys.identify(request.headers.get("Authorization"))

@@ -1,0 +1,48 @@
+"""The HTTP surface."""
+
+from flask import Blueprint, Response, jsonify, request
+
+from shared.errors import MethodNotAllowed
+from shared.intake import chat_from_json, chat_from_query
+from shared.schemas import ChatRequest
+
+from .auth import caller
+from .delivery import deliver
+from .services import services
+
+api = Blueprint("api", __name__)
+
+
+def chat_from_body() -> ChatRequest:
+    """The JSON body as a ChatRequest; its size is bounded by MAX_CONTENT_LENGTH."""
+    return chat_from_json(
+        request.get_data(), request.headers.get("Content-Type"), services().settings
+    )
+
+
+@api.post("/chat")
+def post_chat() -> Response:
+    """Answers a ChatRequest."""
+    who = caller()
+    return deliver(chat_from_body(), who)
+
+
+@api.get("/chat")
+def get_chat() -> Response:
+    """Answers a prompt given in the query string."""
+    if request.method == "HEAD":  # Flask adds it to every GET; here it would buy an answer.
+        raise MethodNotAllowed({"GET", "POST"})
+    who = caller()
+    return deliver(chat_from_query(request.query_string, services().settings), who)
+
+
+@api.get("/healthz")
+def healthz() -> Response:
+    """Says that the process lives."""
+    return jsonify(status="ok")
+
+
+@api.get("/readyz")
+def readyz() -> Response:
+    """Says that the process takes requests."""
+    return jsonify(status="ready")

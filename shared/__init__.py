@@ -1,0 +1,1 @@
+"""What survives the migration unchanged: the models and the LLM adapter layer of both stacks."""

@@ -1,0 +1,185 @@
+"""One tree of errors; each knows its HTTP status, its code and what a client may read.
+
+ServiceError
+├── ClientError
+│   ├── BadRequest                400 bad_request
+│   │   └── InvalidJson           400 invalid_json
+│   ├── Unauthorized              401 unauthorized
+│   ├── NotFound                  404 not_found
+│   ├── MethodNotAllowed          405 method_not_allowed     (Allow)
+│   ├── BodyTooLarge              413 body_too_large
+│   ├── UnsupportedMediaType      415 unsupported_media_type
+│   └── InvalidRequest            422 invalid_request        (details)
+├── UpstreamError                 502 upstream_error
+│   ├── UpstreamRejected          400 upstream_rejected
+│   ├── UpstreamUnauthorized      502 upstream_unauthorized
+│   ├── UpstreamUnreachable       502 upstream_unreachable
+│   ├── UpstreamUnavailable       502 upstream_unavailable   (Retry-After)
+│   ├── UpstreamProtocolError     502 upstream_protocol
+│   ├── UpstreamRateLimited       503 upstream_rate_limited  (Retry-After)
+│   └── UpstreamTimeout           504 upstream_timeout
+└── InternalError                 500 internal
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One field of a request that was refused; never the value that was sent."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ServiceError(Exception):
+    """The parent of every error that a client may see; `message` is fixed text, never an exception's."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    message: str = "The service failed."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: tuple[Detail, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.message = message or type(self).message
+        self.details = details
+        self.headers = headers or {}
+        super().__init__(self.code)
+
+    def body(self, request_id: str) -> bytes:
+        """The one error body, as JSON."""
+        error = {
+            "code": self.code,
+            "message": self.message,
+            "request_id": request_id,
+            "details": self.details,
+        }
+        return msgspec.json.encode({"error": error})
+
+
+class ClientError(ServiceError):
+    status = 400
+
+
+class BadRequest(ClientError):
+    code = "bad_request"
+    message = "The request could not be read."
+
+
+class InvalidJson(BadRequest):
+    code = "invalid_json"
+    message = "The body is not valid JSON."
+
+
+class Unauthorized(ClientError):
+    status = 401
+    code = "unauthorized"
+    message = "A valid API key is required: Authorization: Bearer <key>."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class NotFound(ClientError):
+    status = 404
+    code = "not_found"
+    message = "There is nothing at this path."
+
+
+class MethodNotAllowed(ClientError):
+    status = 405
+    code = "method_not_allowed"
+    message = "This path does not take this method; the Allow header names those it takes."
+
+    def __init__(self, allow: set[str]) -> None:
+        # HEAD goes without saying where GET is cheap, and is refused where GET buys an answer.
+        super().__init__(headers={"Allow": ", ".join(sorted(allow - {"HEAD"}))})
+
+
+class BodyTooLarge(ClientError):
+    status = 413
+    code = "body_too_large"
+    message = "The body is larger than this service takes."
+
+
+class UnsupportedMediaType(ClientError):
+    status = 415
+    code = "unsupported_media_type"
+    message = "The body must be sent as Content-Type: application/json."
+
+
+class InvalidRequest(ClientError):
+    status = 422
+    code = "invalid_request"
+    message = "The request has fields that are missing, unknown or out of range."
+
+
+class UpstreamError(ServiceError):
+    status = 502
+    code = "upstream_error"
+    message = "The model provider failed."
+
+
+class UpstreamRejected(UpstreamError):
+    status = 400
+    code = "upstream_rejected"
+    message = "The model provider refused this request."
+
+
+class UpstreamUnauthorized(UpstreamError):
+    code = "upstream_unauthorized"
+    message = "The model provider does not accept this service's credentials."
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+    retryable = True
+    message = "The model provider cannot be reached."
+
+
+class UpstreamUnavailable(UpstreamError):
+    code = "upstream_unavailable"
+    retryable = True
+    message = "The model provider is not available."
+
+
+class UpstreamProtocolError(UpstreamError):
+    code = "upstream_protocol"
+    retryable = True
+    message = "The model provider sent an answer that cannot be read."
+
+
+class UpstreamRateLimited(UpstreamError):
+    status = 503
+    code = "upstream_rate_limited"
+    retryable = True
+    message = "The model provider asks this service to slow down."
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    retryable = True
+    message = "The model provider did not answer in time."
+
+
+class InternalError(ServiceError):
+    """Anything that nobody foresaw."""
+
+
+def from_status(status: int, allow: set[str] | None = None) -> ServiceError:
+    """The error for a status that a framework answered by itself (a 404 of its router, say)."""
+    if status == MethodNotAllowed.status:
+        return MethodNotAllowed(allow or set())
+    known = {kind.status: kind for kind in (NotFound, BodyTooLarge, UnsupportedMediaType)}
+    if kind := known.get(status):
+        return kind()
+    return BadRequest() if 400 <= status < 500 else InternalError()

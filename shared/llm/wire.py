@@ -1,0 +1,164 @@
+"""The bytes of an OpenAI-compatible answer, decoded: pure, typed, no socket.
+
+Sources: the provider's chat completion and chat completion chunk objects; server-sent events as in the
+WHATWG HTML standard, section 9.2.6 (lines end in LF or CRLF; no provider ends them in a lone CR).
+"""
+
+from typing import Any
+
+import msgspec
+
+from shared.errors import UpstreamError, UpstreamProtocolError, UpstreamRateLimited
+from shared.schemas import ChatReply, ChatRequest, Delta, Done, Usage
+
+MAX_EVENT_BYTES = 1024 * 1024
+DONE = b"[DONE]"
+
+
+class _Content(msgspec.Struct):
+    content: str | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Content | None = None
+    message: _Content | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    """A chunk of a stream and a whole completion alike: they differ in delta and message only."""
+
+    id: str = ""
+    model: str = ""
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_decoder = msgspec.json.Decoder(_Answer)
+
+
+def payload(request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:
+    """The body of the provider's request; fields that the client left out are left out here too."""
+    body: dict[str, Any] = {"model": request.model or model, "messages": request.conversation()}
+    if request.max_tokens is not None:
+        body["max_tokens"] = request.max_tokens
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def reply(body: bytes) -> ChatReply:
+    """A whole completion; raises UpstreamProtocolError for anything else, an error object included."""
+    answer = _decode(body)
+    choice = next((c for c in answer.choices or () if c.index == 0), None)
+    if choice is None or choice.message is None or choice.finish_reason is None:
+        raise UpstreamProtocolError
+    return ChatReply(
+        id=answer.id,
+        model=answer.model,
+        text=choice.message.content or "",
+        finish_reason=choice.finish_reason,
+        usage=_usage(answer.usage),
+    )
+
+
+class StreamDecoder:
+    """Turns reads of the socket into events; `feed` and `flush`, whatever way the bytes are split."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._id = ""
+        self._model = ""
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self.done: Done | None = None
+
+    def feed(self, data: bytes) -> Delta | None:
+        """The tokens that this read completed, if any; `done` is set once the stream said so.
+
+        Raises UpstreamProtocolError for what is not a chunk, UpstreamError for an error object.
+        """
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        if len(self._tail) > MAX_EVENT_BYTES:
+            raise UpstreamProtocolError
+        pieces: list[str] = []
+        for line in lines:
+            if line.startswith(b"data:") and self.done is None:
+                self._event(line[5:].strip(), pieces)
+        return Delta(tuple(pieces)) if pieces else None
+
+    def flush(self) -> Done:
+        """The end of the body; raises UpstreamProtocolError when the stream did not say that it was done."""
+        if self.done is None:
+            raise UpstreamProtocolError
+        return self.done
+
+    def _event(self, data: bytes, pieces: list[str]) -> None:
+        if data == DONE:
+            self.done = self._finish()
+            return
+        chunk = _decode(data)
+        if chunk.usage is not None:
+            self._usage = _usage(chunk.usage)
+        for choice in chunk.choices or ():
+            if choice.index != 0:
+                continue
+            if choice.delta is not None and choice.delta.content:
+                pieces.append(choice.delta.content)
+            self._finish_reason = choice.finish_reason or self._finish_reason
+        if not self._id:
+            self._id, self._model = chunk.id, chunk.model
+
+    def _finish(self) -> Done:
+        if self._finish_reason is None:
+            raise UpstreamProtocolError
+        return Done(
+            id=self._id,
+            model=self._model,
+            finish_reason=self._finish_reason,
+            usage=self._usage,
+        )
+
+
+def _decode(data: bytes) -> _Answer:
+    try:
+        answer = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        answer = None
+    if answer is None:
+        raise UpstreamProtocolError
+    if answer.error is not None and bytes(answer.error) != b"null":
+        raise _stated(bytes(answer.error))
+    return answer
+
+
+def _stated(error: bytes) -> UpstreamError:
+    """The error that an error object stands for; its own words stay with us."""
+    return UpstreamRateLimited() if b"rate_limit" in error else UpstreamError()
+
+
+def _usage(counted: _Usage | None) -> Usage | None:
+    if counted is None:
+        return None
+    details = counted.prompt_tokens_details
+    return Usage(
+        prompt_tokens=counted.prompt_tokens,
+        completion_tokens=counted.completion_tokens,
+        total_tokens=counted.total_tokens,
+        cached_tokens=(details.cached_tokens or 0) if details else 0,
+    )

@@ -1,0 +1,95 @@
+"""The configuration of both stacks: one frozen value, and the only reader of the environment."""
+
+from typing import Annotated, Self
+
+from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UserKey = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}:[0-9a-f]{64}$")]
+
+
+class SettingsError(Exception):
+    """A variable of the environment has a value that is not allowed; says which and what is."""
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; the variable is `CHAT_` and the name, unless an alias says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: AnyHttpUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    model: str = Field(default="gpt-4o-mini", min_length=1, description="when a request names none")
+
+    api_keys: Annotated[tuple[UserKey, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="user:sha256-of-the-key in hex, separated by commas"
+    )
+    max_body_bytes: Positive = 1024 * 1024
+    max_prompt_chars: Positive = 200_000
+    max_messages: Positive = 256
+    max_answer_tokens: Positive = Field(
+        default=16_384, description="the largest max_tokens that is taken"
+    )
+
+    connect_timeout_s: Seconds = 5.0
+    token_timeout_s: Seconds = Field(
+        default=60.0, description="longest silence of the upstream in a stream"
+    )
+    answer_timeout_s: Seconds = Field(
+        default=300.0, description="longest wait for a whole batch answer"
+    )
+    upstream_retries: int = Field(default=2, ge=0, le=10, description="before the first token only")
+    upstream_retry_after_s: Seconds = Field(
+        default=2.0,
+        description="longest Retry-After that is waited for; beyond it the client is told",
+    )
+    upstream_connections: Positive = 1000
+
+    first_item_wait_s: Seconds = Field(
+        default=10.0, description="an upstream failure within it keeps its true HTTP status"
+    )
+    coalesce_tokens: Positive = Field(default=4, description="tokens joined into one chunk")
+    coalesce_ms: Seconds = Field(default=50.0, description="longest wait of a token for its chunk")
+    heartbeat_s: Seconds = 15.0
+    queue_items: Positive = 512
+    queue_bytes: Positive = 8 * 1024
+
+    legacy_threads: Positive = Field(default=100, description="gunicorn gthread threads a worker")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Reads the environment; raises SettingsError with one line a wrong variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [_problem(dict(item)) for item in error.errors(include_url=False)]
+        raise SettingsError("; ".join(problems))
+
+    @property
+    def has_upstream(self) -> bool:
+        """Whether a provider is configured; without one the scripted adapter answers."""
+        return self.openai_api_key is not None or self.openai_base_url is not None
+
+    def check_host(self, host: str) -> None:
+        """Raises SettingsError for a host beyond loopback while no API key is configured."""
+        if host not in ("127.0.0.1", "::1", "localhost") and not self.api_keys:
+            raise SettingsError(
+                f"refusing to listen on {host} without API keys: set CHAT_API_KEYS=user:sha256hex,..."
+            )
+
+
+def _problem(item: dict[str, object]) -> str:
+    location = item["loc"]
+    assert isinstance(location, tuple)
+    name = str(location[0])
+    variable = name if name.isupper() else f"CHAT_{name.upper()}"
+    return f"{variable}: {str(item['msg']).removeprefix('Value error, ')}"
