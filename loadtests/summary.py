@@ -1,0 +1,183 @@
+"""The figures of a run, computed from the files of the run alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from . import claims
+from .figures import (
+    Answers,
+    BatchFigures,
+    Confidence,
+    Harness,
+    Intervals,
+    Stacks,
+    StreamFigures,
+    Summary,
+    UpstreamFigures,
+)
+from .join import StackRows, read_stacks
+from .records import STACKS, Run, RunFileError, StackName, StackRun, Stall, read_lines, read_run
+from .stats import LEVEL, Distribution, Floats, distribution, interval
+from .validity import Evidence, invalid_reasons
+
+HEADLINES = ("first_content_ms", "total_ms", "api_overhead_ms")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run read from its directory: the figures, and the rows they come from."""
+
+    run: Run
+    legacy: StackRows
+    streaming: StackRows
+    has_timeline: bool
+    summary: Summary
+
+
+def measure(out: Path) -> Measured:
+    """Reads a run directory and computes its summary; RunFileError when a file is missing or broken."""
+    run = read_run(out)
+    stacks, has_timeline = read_stacks(out)
+    legacy, streaming = stacks["legacy_flask"], stacks["fastapi_app"]
+    if not legacy.requests and not streaming.requests:
+        raise RunFileError(f"{out / 'samples.jsonl'}: no request was recorded")
+    evidence = _evidence(run, stacks, has_timeline, _stalls(out))
+    return Measured(run, legacy, streaming, has_timeline, _summary(evidence))
+
+
+def _evidence(
+    run: Run,
+    stacks: dict[StackName, StackRows],
+    has_timeline: bool,
+    stalls: dict[StackName, Floats],
+) -> Evidence:
+    missed = run.harness.deadline_miss_ms
+    compared, identical = _compare(stacks["legacy_flask"], stacks["fastapi_app"])
+    return Evidence(
+        run=run,
+        stacks=stacks,
+        has_timeline=has_timeline,
+        dispatch_delay_ms={
+            name: distribution(stacks[name].dispatch_delays_ms()) for name in STACKS
+        },
+        loop_stall_ms={name: distribution(stalls[name]) for name in STACKS},
+        deadline_miss_ms=missed.checked() if missed else None,
+        compared=compared,
+        identical=identical,
+    )
+
+
+def _stalls(out: Path) -> dict[StackName, Floats]:
+    lateness: dict[StackName, list[float]] = {name: [] for name in STACKS}
+    path = out / "stalls.jsonl"
+    for stall in read_lines(path, Stall) if path.exists() else ():
+        lateness[stall.stack].extend(stall.lateness_us)
+    return {name: np.array(late, dtype=np.float64) / 1e3 for name, late in lateness.items()}
+
+
+def _compare(legacy: StackRows, streaming: StackRows) -> tuple[int, int]:
+    """How many requests both stacks answered, and how many of those with the same text and finish reason."""
+    shas = {row.sample.index: row.sample.text_sha for row in legacy.rows}
+    both = [row.sample for row in streaming.rows if row.sample.index in shas]
+    same = (s.text_sha is not None and s.text_sha == shas[s.index] for s in both)
+    return len(both), sum(same)
+
+
+def _summary(evidence: Evidence) -> Summary:
+    run = evidence.run
+    legacy, streaming = evidence.stacks["legacy_flask"], evidence.stacks["fastapi_app"]
+    reasons = invalid_reasons(evidence)
+    summary = Summary(
+        scenario=run.scenario,
+        requests=run.requests,
+        users=run.users,
+        valid=not reasons,
+        invalid_reasons=reasons,
+        versions=run.versions,
+        stacks=Stacks(_batch_figures(legacy, run), _stream_figures(streaming, run)),
+        upstream=_upstream(streaming if streaming.rows else legacy),
+        answers=Answers(evidence.compared, evidence.identical),
+        harness=_harness(evidence),
+        claims=[],
+        confidence=_confidence(legacy, streaming),
+    )
+    facts = claims.Facts.of(summary, run.handling, _tokens_an_answer(streaming))
+    return msgspec.structs.replace(summary, claims=claims.verdicts(facts))
+
+
+def _batch_figures(stack: StackRows, run: Run) -> BatchFigures:
+    processes = run.stacks.get(stack.name, StackRun())
+    return BatchFigures(
+        requests=stack.requests,
+        errors=len(stack.failed),
+        first_content_ms=distribution(stack.milliseconds("first_content_ms")),
+        total_ms=distribution(stack.milliseconds("total_ms")),
+        api_overhead_ms=distribution(stack.milliseconds("api_overhead_ms")),
+        cpu_ms_per_request=_ratio(processes.cpu_s, stack.requests, scale=1e3),
+        rss_peak_mib=processes.rss_peak_mib,
+        requests_per_s=_ratio(stack.requests, processes.measured_s),
+    )
+
+
+def _stream_figures(stack: StackRows, run: Run) -> StreamFigures:
+    processes = run.stacks.get(stack.name, StackRun())
+    common = msgspec.structs.asdict(_batch_figures(stack, run))
+    return StreamFigures(
+        **common,
+        first_chunk_delay_ms=distribution(stack.milliseconds("first_chunk_delay_ms")),
+        inter_chunk_ms=distribution(stack.inter_chunk_ms()),
+        relay_lag_ms=distribution(stack.relay_lags_ms()),
+        cpu_us_per_token=_ratio(processes.cpu_s, stack.tokens, scale=1e6),
+    )
+
+
+def _ratio(part: float | None, whole: float | None, scale: float = 1.0) -> float | None:
+    return round(part * scale / whole, 3) if part is not None and whole else None
+
+
+def _upstream(stack: StackRows) -> UpstreamFigures:
+    return UpstreamFigures(
+        first_token_ms=distribution(stack.milliseconds("upstream_first_ms")),
+        generation_ms=distribution(stack.milliseconds("upstream_generation_ms")),
+    )
+
+
+def _tokens_an_answer(stack: StackRows) -> int | None:
+    """The median, None when the endpoint does not report them."""
+    counts = [row.sample.completion_tokens for row in stack.rows]
+    known = distribution([n for n in counts if n is not None])
+    return int(known.p50) if known else None
+
+
+def _harness(evidence: Evidence) -> Harness:
+    return Harness(
+        dispatch_delay_ms=_worse(list(evidence.dispatch_delay_ms.values())),
+        loop_stall_ms=_worse(list(evidence.loop_stall_ms.values())),
+        deadline_miss_ms=evidence.deadline_miss_ms,
+        cpu_share={
+            name: evidence.run.harness.cpu_share.get(name) for name in ("client", "simulator")
+        },
+    )
+
+
+def _worse(distributions: Sequence[Distribution | None]) -> Distribution | None:
+    known = [one for one in distributions if one is not None]
+    return max(known, key=lambda one: one.tail, default=None)
+
+
+def _confidence(legacy: StackRows, streaming: StackRows) -> Confidence:
+    return Confidence(
+        level=LEVEL,
+        method="order statistics, samples taken as independent",
+        legacy_flask=_intervals(legacy, HEADLINES),
+        fastapi_app=_intervals(streaming, (*HEADLINES, "first_chunk_delay_ms")),
+    )
+
+
+def _intervals(stack: StackRows, names: Sequence[str]) -> dict[str, Intervals]:
+    values = {name: stack.milliseconds(name) for name in names}
+    return {name: Intervals(interval(v, 50), interval(v, 99)) for name, v in values.items()}
