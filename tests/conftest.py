@@ -1,6 +1,7 @@
 """Fixtures shared by all suites: the simulated provider, and each app in front of it."""
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.servers import Server, Simulator, app, simulator
 
 APPS = ("legacy_flask", "fastapi_app")
+MAX_BODY_BYTES = 64 * 1024
 TAIL_LINES = 40
 
 
@@ -30,17 +32,32 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield running
 
 
-@pytest.fixture(scope="session", params=APPS)
-def stack(
-    request: pytest.FixtureRequest,
-    upstream: Simulator,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stack]:
-    """Each app with no retries, so that a fault of the provider is seen at once."""
-    settings = {"CHAT_UPSTREAM_RETRIES": "0", "CHAT_MAX_BODY_BYTES": "65536"}
-    directory = tmp_path_factory.mktemp(request.param)
-    with app(request.param, directory, upstream.base_url, settings) as server:
-        yield Stack(request.param, server, upstream)
+@pytest.fixture(scope="session")
+def stacks(
+    upstream: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Stack]]:
+    """Both apps at once, with no retries, so that a fault of the provider is seen at once."""
+    settings = {"CHAT_UPSTREAM_RETRIES": "0", "CHAT_MAX_BODY_BYTES": str(MAX_BODY_BYTES)}
+    with ExitStack() as opened:
+        running = {
+            name: opened.enter_context(
+                app(name, tmp_path_factory.mktemp(name), upstream.base_url, settings)
+            )
+            for name in APPS
+        }
+        yield {name: Stack(name, server, upstream) for name, server in running.items()}
+
+
+@pytest.fixture(params=APPS)
+def stack(request: pytest.FixtureRequest, stacks: dict[str, Stack]) -> Stack:
+    """Each app in its turn."""
+    return stacks[request.param]
+
+
+@pytest.fixture
+def streaming(stacks: dict[str, Stack]) -> Stack:
+    """The app that streams."""
+    return stacks["fastapi_app"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +83,8 @@ def _servers(arguments: dict[str, object]) -> Iterator[Server]:
             yield value
         elif isinstance(value, Stack):
             yield from (value.app, value.simulator)
+        elif isinstance(value, dict):
+            yield from _servers(value)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -105,13 +105,30 @@ def simulator(directory: Path, *options: str, profile: str = "instant") -> Itera
 
 @contextmanager
 def app(
-    name: str, directory: Path, upstream: str | None, settings: Mapping[str, str] | None = None
+    name: str,
+    directory: Path,
+    upstream: str | None,
+    settings: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """`python -m legacy_flask` or `fastapi_app`, ready; without an upstream URL it is scripted."""
     port = free_port()
     environment = {"OPENAI_BASE_URL": upstream, "OPENAI_API_KEY": KEY} if upstream else {}
-    arguments = [name, "--host", "127.0.0.1", "--port", str(port)]
-    with _child(name, arguments, directory, {**environment, **(settings or {})}) as (process, log):
+    arguments = [name, "--host", "127.0.0.1", "--port", str(port), *options]
+    with serving(name, arguments, port, directory, {**environment, **(settings or {})}) as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    name: str,
+    arguments: Sequence[str],
+    port: int,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """`python -m <arguments>`, once its /readyz at this port answers 200."""
+    with _child(name, arguments, directory, environment or {}) as (process, log):
         server = Server(name, f"http://127.0.0.1:{port}", process, log)
         _wait_ready(server)
         yield server

@@ -14,6 +14,7 @@ LEFT, RIGHT = "legacy_flask", "fastapi_app"
 # Files that one app has alone, each with the reason.
 ONLY_IN: Mapping[str, str] = {
     "fastapi_app/sse.py": "framing and coalescing: a batch answer has neither",
+    "fastapi_app/stream.py": "producer, bounded queue and writer: a batch answer has nothing to relay",
 }
 
 

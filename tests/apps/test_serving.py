@@ -1,0 +1,96 @@
+"""How the apps start and stop: wrong settings are one clear line, and SIGTERM ends them well."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.apps.exchange import post
+from tests.conftest import APPS
+from tests.servers import ROOT, Simulator, app
+
+START_S = 30
+
+
+def _started(
+    name: str, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs an app that is expected to end by itself."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("CHAT_")}
+    return subprocess.run(
+        [sys.executable, "-m", name, *options],
+        cwd=ROOT,
+        env={**clean, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("CHAT_MAX_BODY_BYTES", "many", "integer"),
+        ("CHAT_CONNECT_TIMEOUT_S", "0", "greater than 0"),
+        ("CHAT_API_KEYS", "ada:plain-text", "[0-9a-f]{64}"),
+        ("OPENAI_BASE_URL", "not a url", "URL"),
+    ],
+)
+def test_a_wrong_setting_names_the_variable(
+    name: str, variable: str, value: str, allowed: str
+) -> None:
+    result = _started(name, "--port", "0", environment={variable: value})
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert variable in result.stderr
+    assert allowed in result.stderr
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_no_listening_beyond_loopback_without_keys(name: str) -> None:
+    result = _started(name, "--host", "0.0.0.0", "--port", "0")
+    assert result.returncode == 2
+    assert "CHAT_API_KEYS" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_port_in_use_is_named(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = _started(name, "--port", str(port))
+    assert result.returncode not in (0, -9)
+    assert f"127.0.0.1:{port}" in result.stderr.replace("('127.0.0.1', ", "127.0.0.1:")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_port_that_is_no_number_is_refused(name: str) -> None:
+    result = _started(name, "--port", "eighty")
+    assert result.returncode == 2
+    assert "--port" in result.stderr
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_it_well(tmp_path: Path, upstream: Simulator, name: str, workers: str) -> None:
+    with app(name, tmp_path, upstream.base_url, options=("--workers", workers)) as server:
+        answers = [post(server.url, {"prompt": "hi"}) for _ in range(4)]
+        status = server.stop()
+    assert {answer.status for answer in answers} == {200}
+    assert status == 0, server.logged()
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_without_a_provider_the_scripted_one_answers(tmp_path: Path, name: str) -> None:
+    with app(name, tmp_path, None) as server:
+        reply = post(server.url, {"prompt": "hi", "max_tokens": 3}).json()
+    assert reply["model"] == "scripted"
+    assert reply["finish_reason"] == "length"
