@@ -71,7 +71,8 @@ def pytest_runtest_makereport(
     """Shows the end of the log of each server that a failed test used."""
     report = yield
     if report.failed:
-        for server in _servers(getattr(item, "funcargs", {})):
+        servers = {server.log: server for server in _servers(getattr(item, "funcargs", {}))}
+        for server in servers.values():
             tail = "\n".join(server.logged().splitlines()[-TAIL_LINES:])
             report.sections.append((f"log of {server.name}", tail))
     return report

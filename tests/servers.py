@@ -32,7 +32,7 @@ class Server:
 
     name: str
     url: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(repr=False)
     log: Path
 
     @property
@@ -41,6 +41,14 @@ class Server:
 
     def logged(self) -> str:
         return self.log.read_text("utf-8", errors="replace")
+
+    def logs(self, *texts: str, within_s: float = 5.0) -> str:
+        """The log, once it has all these texts: it may be written after the answer was sent."""
+        deadline = time.monotonic() + within_s
+        while missing := [text for text in texts if text not in self.logged()]:
+            if time.monotonic() > deadline or _exits(self.process, PAUSE_S):
+                raise AssertionError(f"{missing} not in the log of {self.name}\n{self.logged()}")
+        return self.logged()
 
     def stop(self) -> int:
         """Sends SIGTERM, returns the exit status; raises ServerFailed when it had to be killed."""
@@ -58,7 +66,7 @@ class Server:
 class Simulator(Server):
     """The simulated provider, with the records it has given away so far by request id."""
 
-    records: dict[str, list[Record]] = field(default_factory=dict)
+    records: dict[str, list[Record]] = field(default_factory=dict, repr=False)
 
     @property
     def base_url(self) -> str:

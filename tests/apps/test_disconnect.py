@@ -57,11 +57,10 @@ def test_leaving_before_the_body_is_sent(streaming: Stack) -> None:
 
 def test_many_leave_at_once(streaming: Stack) -> None:
     ids = [f"crowd-{number}" for number in range(20)]
-    body = json.dumps(ARTICLE).encode()
-    with ExitStack() as streams:
+    with ExitStack() as readers:
         for request_id in ids:
-            headers = {**JSON, "X-Request-ID": request_id}
-            streams.enter_context(opened(streaming.url, "POST", "/chat", body, headers))
+            readers.enter_context(asked(streaming.url, ARTICLE, {"X-Request-ID": request_id}))
+        streaming.simulator.in_flight(len(ids))
     left_ns = time.monotonic_ns()
     assert max(_cancelled_after_ns(streaming, name, left_ns) for name in ids) < MOST_NS
     streaming.simulator.in_flight(0)

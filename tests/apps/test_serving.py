@@ -1,6 +1,7 @@
 """How the apps start and stop: wrong settings are one clear line, and SIGTERM ends them well."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tests.conftest import APPS
 from tests.servers import ROOT, Simulator, app
 
 START_S = 30
+WELL = (0, -signal.SIGTERM)  # uvicorn ends its work, then raises the signal again
 
 
 def _started(
@@ -85,7 +87,7 @@ def test_sigterm_ends_it_well(tmp_path: Path, upstream: Simulator, name: str, wo
         answers = [post(server.url, {"prompt": "hi"}) for _ in range(4)]
         status = server.stop()
     assert {answer.status for answer in answers} == {200}
-    assert status == 0, server.logged()
+    assert status in WELL, server.logged()
 
 
 @pytest.mark.parametrize("name", APPS)
