@@ -125,7 +125,8 @@ def _a2(facts: Facts) -> Claim:
     drop = 1 - facts.stream_first / facts.batch_total
     measured = (
         f"first-chunk delay after the model's first token {_ms(facts.first_chunk)}{tail}; "
-        f"a user waits for first content {_s(facts.batch_total)} -> {_s(facts.stream_first)} ({_percent(-drop)})"
+        f"a user waits for first content {_s(facts.batch_total)} -> {_s(facts.stream_first)} "
+        f"({_percent(-drop)})"
     )
     return Claim("A2", article, measured, _lower(facts.first_chunk, ARTICLE_FIRST_CHUNK_MS))
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from .records import (
+    KINDS,
     NOTHING,
     STACKS,
     Emission,
@@ -137,7 +138,7 @@ def relay_lag_ms(row: Row) -> Floats:
 
     The chunk is found by counting characters; tokens after the last character that arrived are left out.
     """
-    if row.upstream is None or row.upstream.final.token_us == NOTHING:
+    if row.upstream is None:
         return np.empty(0)
     final, sample = row.upstream.final, row.sample
     written = final.received_ns - sample.start_ns + integers(final.token_us) * 1000
@@ -167,13 +168,9 @@ def _stack(name: StackName, samples: list[Sample], upstreams: dict[Key, Upstream
         raise RunFileError(
             f"samples.jsonl: {name} mixes batch and stream answers; they are never pooled"
         )
-    kind = kinds.pop() if kinds else _usual_kind(name)
+    kind = kinds.pop() if kinds else KINDS[name]
     rows = [Row(sample, upstreams.get(_key(sample))) for sample in mine if sample.ok]
     return StackRows(name, kind, rows, [sample for sample in mine if not sample.ok])
-
-
-def _usual_kind(name: StackName) -> Kind:
-    return "batch" if name == "legacy_flask" else "stream"
 
 
 def _upstreams(emissions: Iterable[Emission], samples: list[Sample]) -> dict[Key, Upstream]:

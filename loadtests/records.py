@@ -16,6 +16,7 @@ Kind = Literal["batch", "stream"]
 T = TypeVar("T")
 
 STACKS: tuple[StackName, StackName] = ("legacy_flask", "fastapi_app")
+KINDS: dict[StackName, Kind] = {"legacy_flask": "batch", "fastapi_app": "stream"}
 NOTHING = msgspec.Raw(b"[]")
 
 
@@ -166,6 +167,11 @@ def _decoded(decoder: msgspec.json.Decoder[T], line: bytes, place: str) -> T:
         return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RunFileError(f"{place}: {error}") from None
+
+
+def is_empty(raw: msgspec.Raw) -> bool:
+    """Whether an array that was left undecoded holds nothing."""
+    return bytes(raw).strip() == b"[]"
 
 
 def integers(raw: msgspec.Raw) -> Integers:

@@ -1,16 +1,108 @@
 """The comparison of a run, written for people and for programs, from the files of the run alone."""
 
+import argparse
+import sys
 from pathlib import Path
 
 import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from . import comparison, markdown, method
+from .comparison import ComparisonRow
 from .figures import Summary
+from .records import RunFileError
 from .summary import measure
 
 
 def write(out: Path) -> Summary:
-    """Writes summary.json into a run directory; RunFileError when a file is broken."""
+    """Writes summary.json, report.md and report.html into a run directory and returns the summary.
+
+    Raises RunFileError, with a message of one line, when a file of the run is missing or broken.
+    """
+    from . import (
+        page,
+    )  # matplotlib takes a second to import, and a broken run should not wait for it
+
     measured = measure(out)
-    encoded = msgspec.json.encode(measured.summary)
-    (out / "summary.json").write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
-    return measured.summary
+    summary = measured.summary
+    encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
+    (out / "summary.json").write_bytes(encoded + b"\n")
+    text = markdown.report(summary, method.notes(measured))
+    (out / "report.md").write_text(text, encoding="utf-8")
+    (out / "report.html").write_text(page.page(measured), encoding="utf-8")
+    return summary
+
+
+def picture(out: Path, path: Path) -> None:
+    """Draws the report's picture for a README, as PNG or whatever the suffix of `path` says."""
+    from . import poster  # as above
+
+    poster.draw(measure(out), path)
+
+
+def table(summary: Summary) -> RenderableType:
+    """The comparison and the claims for a terminal."""
+    return Group(_headline(summary), _comparison(summary), _claims(summary))
+
+
+def _headline(summary: Summary) -> Text:
+    text = Text(comparison.headline(summary), style="bold" if summary.valid else "bold red")
+    for reason in summary.invalid_reasons:
+        text.append(f"\n  {reason}", style="not bold red")
+    return text
+
+
+def _comparison(summary: Summary) -> Table:
+    grid = Table(box=None, header_style="dim", pad_edge=False)
+    grid.add_column("")
+    for stack, style in (("Flask", "yellow"), ("FastAPI", "cyan")):
+        for quantile in ("p50", "p99"):
+            grid.add_column(f"{stack}\n{quantile}", justify="right", style=style, no_wrap=True)
+    grid.add_column("change\nof p50", justify="right", no_wrap=True)
+    for row in comparison.rows(summary):
+        grid.add_row(*_cells(row))
+    answers = summary.answers
+    grid.add_row("Answers identical", "", "", f"{answers.identical:,}", f"of {answers.compared:,}")
+    return grid
+
+
+def _cells(row: ComparisonRow) -> tuple[Text, str, str, str, str, str]:
+    label = Text(f"{row.label}, {row.unit}" if row.unit else row.label)
+    if row.note == comparison.BATCH_NOTE:
+        label.append(f"\n  {row.note}", style="dim")
+    a, b = row.legacy, row.streaming
+    return label, a.p50, a.p99, b.p50, b.p99, row.change
+
+
+def _claims(summary: Summary) -> Table:
+    grid = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("", "the article", "measured here", "verdict"):
+        grid.add_column(name)
+    for claim in summary.claims:
+        grid.add_row(claim.id, Text(claim.article), Text(claim.measured), claim.verdict)
+    return grid
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m loadtests report`."""
+    parser.add_argument("out", type=Path, help="directory of a finished run")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="also draw a picture (.png, .svg)"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Writes the report again and prints the table; 0 for a valid run, 1 for another, 2 for broken files."""
+    try:
+        summary = write(args.out)
+        if args.picture:
+            picture(args.out, args.picture)
+    except (RunFileError, OSError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    Console().print(table(summary))
+    for name in ("report.html", "report.md", "summary.json"):
+        print(args.out / name)
+    return 0 if summary.valid else 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .join import StackRows
-from .records import STACKS, Run, StackName
+from .records import KINDS, STACKS, Run, StackName
 from .stats import Distribution
 
 DISPATCH_DELAY_P99_MS = 10.0
@@ -71,6 +71,12 @@ def _codes(stack: StackRows) -> str:
     return ", ".join(f"{code}: {n:,}" for code, n in most)
 
 
+def _kinds(evidence: Evidence) -> Iterator[str]:
+    for name, stack in evidence.stacks.items():
+        if stack.kind != KINDS[name]:
+            yield f"{name}: every answer came as {stack.kind}, and the comparison is of batch with stream"
+
+
 def _answers(evidence: Evidence) -> Iterator[str]:
     different = evidence.compared - evidence.identical
     if different:
@@ -125,6 +131,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     _interrupted,
     _too_few,
     _errors,
+    _kinds,
     _answers,
     _dispatch,
     _stalls,

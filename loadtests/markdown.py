@@ -1,0 +1,64 @@
+"""report.md: the comparison, the claims and the method for a pull request or a README."""
+
+from . import comparison
+from .comparison import Cells, ComparisonRow
+from .figures import Summary
+
+HEAD = """\
+| | Flask, batch: p50 | p95 | p99 | FastAPI, streaming: p50 | p95 | p99 | change of p50 |
+|---|--:|--:|--:|--:|--:|--:|--:|
+"""
+CLAIMS = """\
+| claim | article | measured | verdict |
+|---|---|---|---|
+"""
+
+
+def report(summary: Summary, notes: list[str]) -> str:
+    """The whole report.md; `notes` are sentences on method and on what was not measured."""
+    parts = [
+        f"# {comparison.headline(summary)}",
+        comparison.explanation(summary),
+        _validity(summary),
+        table(summary),
+        "## The articles' figures",
+        claims(summary),
+        "## Method",
+        "\n".join(f"- {note}" for note in notes),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(summary: Summary) -> str:
+    """The comparison table alone, as the README quotes it from a committed results file."""
+    return HEAD + "\n".join(_row(row) for row in comparison.rows(summary))
+
+
+def claims(summary: Summary) -> str:
+    """The claims table alone."""
+    lines = (
+        (claim.id, claim.article, claim.measured, f"**{claim.verdict}**")
+        for claim in summary.claims
+    )
+    return CLAIMS + "\n".join(_line(line) for line in lines)
+
+
+def _validity(summary: Summary) -> str:
+    if summary.valid:
+        return "Valid run: the harness was not the limit."
+    return "**INVALID run.**\n\n" + "\n".join(f"- {reason}" for reason in summary.invalid_reasons)
+
+
+def _row(row: ComparisonRow) -> str:
+    unit = f", {row.unit}" if row.unit else ""
+    note = f"<br><sub>{row.note}</sub>" if row.note else ""
+    return _line((row.label + unit + note, *_cells(row.legacy), *_cells(row.streaming), row.change))
+
+
+def _cells(cells: Cells) -> tuple[str, str, str]:
+    around = f"<br><sub>{cells.interval}</sub>" if cells.interval else ""
+    return cells.p50 + around, cells.p95, cells.p99
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
