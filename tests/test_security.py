@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CODE = ("fastapi_app", "shared", "loadtests")
+CODE = ROOT / "fastapi_app"  # law 4: nothing else meets a request of Starlette
 
 IMPORTS = [
     "from fastapi import Form",
@@ -79,9 +79,8 @@ def test_the_lint_is_silent_without_one() -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("package", CODE)
-def test_no_forbidden_attribute(package: str) -> None:
-    sources = sorted((ROOT / package).rglob("*.py"))
+def test_no_forbidden_attribute() -> None:
+    sources = sorted(CODE.rglob("*.py"))
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sources
