@@ -126,7 +126,7 @@ class Outbox:
         if self._coalescer.feed(event):
             self._due.set()
         elif self._window is None:
-            self._window = self._loop.call_later(self._window_s, self._due.set)
+            self._window = self._loop.call_at(self._written + self._window_s, self._due.set)
 
     def fail(self, error: ServiceError, request_id: str) -> None:
         """Ends the stream: with the error's status when nothing was promised yet, else with its event."""

@@ -1,0 +1,1 @@
+"""The same requests against both stacks, measured from outside."""

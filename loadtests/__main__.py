@@ -1,0 +1,36 @@
+"""The command line of the harness; the Makefile's targets are its subcommands."""
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "run": ("loadtests.run", "replay the same requests against both stacks and compare"),
+    "report": ("loadtests.report", "write the report of a finished run again"),
+    "parity": ("loadtests.parity", "send a small corpus to both stacks and compare the answers"),
+    "sweep": ("loadtests.sweep", "both stacks over rising concurrency"),
+    "bench": ("loadtests.bench", "CPU of a relayed token: ours, the articles' recipe, nginx"),
+    "bench-simulator": ("loadtests.bench_simulator", "CPU of a simulated token, and its deadlines"),
+    "simulate": ("loadtests.simulator", "an OpenAI-compatible upstream that keeps its own timeline"),
+    "demo": ("loadtests.demo", "both stacks and the simulator, up until Ctrl-C"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Imports the one command that is asked for: each has its own, some of them heavy, dependencies."""
+    parser = argparse.ArgumentParser("loadtests", description=__doc__)
+    listed = "\n".join(f"  {name:16} {text}" for name, (_, text) in COMMANDS.items())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"commands:\n{listed}"
+    parser.add_argument("command", choices=COMMANDS, metavar="command")
+    parser.add_argument("options", nargs=argparse.REMAINDER)
+    chosen = parser.parse_args(arguments)
+    module_name, text = COMMANDS[chosen.command]
+    module = importlib.import_module(module_name)
+    command = argparse.ArgumentParser(f"loadtests {chosen.command}", description=text)
+    module.add_arguments(command)
+    return int(module.main(command.parse_args(chosen.options)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,114 @@
+"""`make compare`: the same requests against both stacks, interleaved A B B A, and what came of it."""
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from rich.console import Console
+
+from loadtests import options, report
+from loadtests.comparison import Comparison, Gate
+from loadtests.options import OptionError, RunOptions
+from loadtests.processes import StartError
+from loadtests.profiles import PROFILES
+from loadtests.stage import Stage, StageOptions, given, raised
+
+INVALID, UNUSABLE, INTERRUPTED = 1, 2, 130
+BLOCK_START_S = 4.0
+EXTRAS_S = 60.0
+
+add_arguments = options.add_arguments
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Runs the comparison; 0 when it is valid, 1 when not, 2 for a bad option, 130 when interrupted."""
+    console = Console()
+    try:
+        chosen = options.checked(arguments)
+    except OptionError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return UNUSABLE
+    console.print(estimate(chosen))
+    _make_room(chosen, console)
+    comparison = Comparison(chosen, console)
+    try:
+        with interruptible(), staged(chosen) as stage:
+            comparison.perform(stage)
+    except (StartError, Gate) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return INVALID
+    except KeyboardInterrupt:
+        comparison.interrupted = True
+        console.print("Interrupted: every process is stopped, the samples so far are kept.")
+    return _conclude(comparison, console)
+
+
+def _conclude(comparison: Comparison, console: Console) -> int:
+    out = comparison.options.out
+    comparison.write()
+    try:
+        summary = report.write(out)
+    except report.ReportError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return INTERRUPTED if comparison.interrupted else INVALID
+    console.print(report.table(summary))
+    for name in ("report.html", "report.md", "summary.json"):
+        console.print(f"  {out / name}", highlight=False)
+    if comparison.interrupted:
+        return INTERRUPTED
+    return 0 if summary.valid else INVALID
+
+
+def estimate(chosen: RunOptions) -> str:
+    """One line: how many requests, how, and about how long it takes."""
+    pace = f"{chosen.rate:g} requests/s" if chosen.rate else f"{chosen.users} users"
+    what = f"{chosen.requests:,} requests a stack, {pace}"
+    if chosen.own_endpoints:
+        return f"Comparing {chosen.legacy_url} with {chosen.streaming_url}: {what}."
+    profile = PROFILES[chosen.profile]
+    answer_s = (profile.first_token_ms + profile.generation_ms) / 1000
+    rate = chosen.rate or chosen.users / max(answer_s, 0.1)
+    blocks = 2 * chosen.requests / rate + 4 * (2 * answer_s + BLOCK_START_S)
+    minutes = (blocks + EXTRAS_S) / 60
+    return f"Comparing both stacks, {chosen.profile} profile in real time: {what}; about {minutes:.0f} minutes."
+
+
+def _make_room(chosen: RunOptions, console: Console) -> None:
+    """A run that is there already moves aside; only the one before it is dropped."""
+    if chosen.out.exists() and any(chosen.out.iterdir()):
+        before = chosen.out.with_name(f"{chosen.out.name}.previous")
+        shutil.rmtree(before, ignore_errors=True)
+        chosen.out.rename(before)
+        console.print(f"The run that was in {chosen.out} is now in {before}.", highlight=False)
+    (chosen.out / "logs").mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def staged(chosen: RunOptions) -> Iterator[Stage]:
+    """The stacks of the run: ours, started here, or a team's own."""
+    if chosen.legacy_url and chosen.streaming_url:
+        yield given(chosen.legacy_url, chosen.streaming_url)
+        return
+    threads = max(100, chosen.users + 32) if chosen.rate is None else 1000
+    stage = StageOptions(chosen.out, chosen.profile, chosen.seed, chosen.workers, threads)
+    with raised(stage) as up:
+        yield up
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,135 @@
+"""The simulator and both stacks, up and pinned alike, for as long as a `with` lasts."""
+
+import contextlib
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.processes import (
+    Child,
+    Cores,
+    StartError,
+    available_cores,
+    await_ready,
+    deal_cores,
+    free_port,
+    python,
+)
+
+LEGACY, STREAMING = "legacy_flask", "fastapi_app"
+STACKS = (LEGACY, STREAMING)
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """How the stage is set; `threads` is a worker of the batch stack, ports of 0 are chosen free."""
+
+    out: Path
+    profile: str = "article"
+    seed: int = 7
+    workers: int = 1
+    threads: int = 100
+    host: str = "127.0.0.1"
+    ports: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack; `child` is None for a team's own endpoint, whose CPU and memory we cannot read."""
+
+    name: str
+    url: str
+    child: Child | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is up; without a simulator the stacks are a team's own."""
+
+    stacks: dict[str, Stack]
+    cores: Cores
+    simulator: Child | None = None
+    upstream: str = ""
+
+    def control(self, path: str) -> bytes:
+        """The answer of the simulator's control endpoint, such as `stats` or `timeline`."""
+        with urllib.request.urlopen(f"{self.upstream}/control/{path}", timeout=60) as response:
+            return bytes(response.read())
+
+
+@contextlib.contextmanager
+def raised(options: StageOptions) -> Iterator[Stage]:
+    """Starts the simulator and both stacks; raises StartError, and stops whatever it started."""
+    cores = deal_cores(available_cores(), options.workers)
+    for port in filter(None, options.ports):
+        _check_free(options.host, port)
+    with contextlib.ExitStack() as running:
+        simulator, upstream = _simulator(options, cores, running)
+        environment = {
+            "OPENAI_BASE_URL": upstream,
+            "OPENAI_API_KEY": "simulated",
+            "CHAT_LEGACY_THREADS": str(options.threads),
+        }
+        stacks = {
+            name: _stack(name, port, options, cores, environment, running)
+            for name, port in zip(STACKS, options.ports[1:], strict=True)
+        }
+        for stack in stacks.values():
+            assert stack.child is not None
+            await_ready(stack.child, f"{stack.url}/readyz")
+        yield Stage(stacks, cores, simulator, upstream.removesuffix("/v1"))
+
+
+def given(legacy_url: str, streaming_url: str) -> Stage:
+    """A team's own endpoints, which are up already."""
+    everywhere = frozenset[int]()
+    stacks = {LEGACY: Stack(LEGACY, legacy_url), STREAMING: Stack(STREAMING, streaming_url)}
+    return Stage(stacks, Cores(everywhere, everywhere, everywhere))
+
+
+def _simulator(
+    options: StageOptions, cores: Cores, running: contextlib.ExitStack
+) -> tuple[Child, str]:
+    arguments = ("--profile", options.profile, "--seed", str(options.seed))
+    where = ("--host", "127.0.0.1", "--port", str(options.ports[0]))
+    child = Child(
+        "simulator",
+        python("loadtests", "simulate", *arguments, *where),
+        options.out / "logs" / "simulator.log",
+        cores=cores.simulator,
+        piped=True,
+    )
+    running.callback(child.stop)
+    line = child.readline()
+    if not line:
+        child.process.wait(5)
+        raise child.failed("did not start")
+    return child, str(json.loads(line)["url"])
+
+
+def _stack(
+    name: str,
+    port: int,
+    options: StageOptions,
+    cores: Cores,
+    environment: dict[str, str],
+    running: contextlib.ExitStack,
+) -> Stack:
+    port = port or free_port()
+    where = ("--host", options.host, "--port", str(port), "--workers", str(options.workers))
+    log = options.out / "logs" / f"{name}.log"
+    child = Child(name, python(name, *where), log, environment=environment, cores=cores.app)
+    running.callback(child.stop)
+    return Stack(name, f"http://{options.host}:{port}", child)
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartError(f"port {port} on {host} is in use or not allowed ({error.strerror})") from None
