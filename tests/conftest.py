@@ -93,4 +93,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("\nFAILED: a test was skipped, and --forbid-skips was given", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -12,9 +12,9 @@ from tests.servers import Server, Simulator, app
 REQUEST = {"prompt": "hello", "stream": True}
 
 
-def _asked_for(url: str, how: str, model: str = "sim") -> Answer:
+def _asked_for(url: str, how: str, model: str = "sim", **more: int) -> Answer:
     if how == "field":
-        return post(url, {**REQUEST, "model": model})
+        return post(url, {**REQUEST, "model": model, **more})
     if how == "accept":
         return post(url, {"prompt": "hello", "model": model}, {"Accept": "text/event-stream"})
     return send(url, "GET", f"/chat?prompt=hello&model={model.replace('+', '%2B')}")
@@ -74,7 +74,7 @@ def test_clients_that_have_not_moved_get_json(streaming: Stack, accept: str) -> 
 @pytest.mark.parametrize("fault", ["malformed", "drop-mid", "error-object", "no-done"])
 def test_a_failure_midway_is_one_terminal_event(streaming: Stack, fault: str) -> None:
     # The chatty profile has pauses, so that the first tokens are on the wire before the fault.
-    answer = _asked_for(streaming.url, "field", f"sim:chatty+{fault}")
+    answer = _asked_for(streaming.url, "field", f"sim:chatty+{fault}", max_tokens=40)
     *deltas, (name, failure) = frames(answer.body)
     assert answer.status == 200
     assert deltas
