@@ -125,9 +125,9 @@ CASES = [
     _method("DELETE", "/chat", "GET, POST"),
     _method("OPTIONS", "/chat", "GET, POST"),
     _method("HEAD", f"/chat?prompt={SECRET}", "GET, POST"),
-    _method("POST", "/healthz", "GET, HEAD"),
-    _method("DELETE", "/readyz", "GET, HEAD"),
-    _method("OPTIONS", "/healthz", "GET, HEAD"),
+    _method("POST", "/healthz", "GET"),
+    _method("DELETE", "/readyz", "GET"),
+    _method("OPTIONS", "/healthz", "GET"),
 ]
 
 
