@@ -5,7 +5,8 @@ BIN := .venv/bin
 
 # Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
 # character in them becomes a command; Python validates them before anything starts.
-VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES
+VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES \
+  STREAMS ROUNDS
 OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
