@@ -1,7 +1,7 @@
 """An answer being given: what streamed and whole answers share is a script, a clock, and exactly one end."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,8 +34,8 @@ class Stage(Protocol):
     @property
     def pacer(self) -> Pacer: ...
 
-    def ended(self, answer: "Answer", late_ns: Iterable[int]) -> None:
-        """Hears once of every answer, with the nanoseconds that its tokens were late through no fault of the reader."""
+    def ended(self, answer: "Answer", late_ns: Sequence[int]) -> None:
+        """Hears once of every answer, and how late its tokens were through no fault of the reader."""
 
 
 class Answer(ABC):
@@ -83,7 +83,7 @@ class Answer(ABC):
     def _first_due(self) -> int:
         """Nanoseconds from the start to the first call of `advance`."""
 
-    def _end(self, late_ns: Iterable[int] = ()) -> None:
+    def _end(self, late_ns: Sequence[int] = ()) -> None:
         self._over = True
         self._stage.ended(self, late_ns)
 

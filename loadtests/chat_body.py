@@ -85,7 +85,6 @@ def parse_model(model: str, profile: Profile, fault: str) -> tuple[Profile, str]
     if base != "sim":
         return profile, fault
     if (colon and profile_name not in PROFILES) or (plus and fault_name not in FAULTS):
-        raise UnknownModel(
-            f"The model `{model}` does not exist; profiles: {', '.join(PROFILES)}; faults: {', '.join(FAULTS)}"
-        )
+        known = f"profiles: {', '.join(PROFILES)}; faults: {', '.join(FAULTS)}"
+        raise UnknownModel(f"The model `{model}` does not exist; {known}")
     return PROFILES[profile_name] if colon else profile, fault_name if plus else fault

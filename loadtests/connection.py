@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server connection: whole requests in, bytes out, and a word to the answer when the reader slows or leaves."""
+"""An HTTP/1.1 server connection: requests in, bytes out; the answer hears when its reader slows or leaves."""
 
 import asyncio
 import socket
@@ -63,7 +63,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        # With a high-water mark of 0 every write goes to the kernel at once, and pausing starts when the kernel is full.
+        self.write = self._transport.write
+        # With a high-water mark of 0 a write goes to the kernel at once, and pausing starts when that is full.
         self._transport.set_write_buffer_limits(high=0)
         self._socket = self._transport.get_extra_info("socket")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -127,9 +128,6 @@ class Connection(asyncio.Protocol):
     @property
     def closing(self) -> bool:
         return self._transport.is_closing()
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
 
     def finished(self) -> None:
         """The response is complete: the next request may be answered."""

@@ -1,4 +1,4 @@
-"""One clock for all answers: a wake-up serves every answer that is due, and capacity is a queue in front of it."""
+"""One clock for all answers: a wake-up serves every answer that is due; capacity is a queue in front of it."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ class Paced(Protocol):
     """Something with absolute deadlines."""
 
     def advance(self, now: int) -> int | None:
-        """Does what is due at `now` (monotonic nanoseconds) and gives the next deadline, None when there is none."""
+        """Does what is due at `now` (monotonic nanoseconds) and gives the next deadline, or None."""
 
 
 class Pacer:
@@ -47,7 +47,7 @@ class Pacer:
             self._timer = self._loop.call_later(max(delay_ns, TICK_NS) / 1e9, self._wake)
 
     def _wake(self) -> None:
-        # The limit stays where it was at the start: an overloaded pacer would otherwise never return to the loop.
+        # The limit stays where it was: an overloaded pacer would otherwise never return to the loop.
         heap, clock = self._heap, time.monotonic_ns
         now = limit = clock()
         try:

@@ -1,4 +1,4 @@
-"""What the simulated model says and when: frozen profiles, and a script that is a pure function of the request."""
+"""What the simulated model says and when: frozen profiles, and scripts as a pure function of the request."""
 
 import hashlib
 import math
@@ -22,9 +22,10 @@ _DRAWS = 8192
 class Profile:
     """Medians and spreads of a simulated model; a sigma of 0 makes the quantity constant.
 
-    `first_token_ms` is the time to first token of an empty prompt, `generation_ms` the time from the first to the
-    last token of an answer of `tokens` tokens. Sigmas are of the natural logarithm (log-normal distributions).
-    `prefix_discount` is the share of the time to first token saved when the prompt's first `prefix_tokens` are cached.
+    `first_token_ms` is the time to first token of an empty prompt, `generation_ms` the time from the first
+    to the last token of an answer of `tokens` tokens. Sigmas are of the natural logarithm (log-normal
+    distributions). `prefix_discount` is the share of the time to first token that is saved when the prompt's
+    first `prefix_tokens` are cached.
     """
 
     name: str
@@ -48,8 +49,8 @@ ARTICLE = Profile("article", first_token_ms=1200, generation_ms=6400, tokens=500
 """Claim A1: 1.2 s to the first token, then 500 tokens over 6.4 s."""
 
 PRODUCTION = Profile("production", first_token_ms=164, generation_ms=8936, tokens=2100)
-"""Article B: the model takes 9,100 ms (B2) for 2,100 tokens (B5); streaming shows its first byte after 180 ms (B1),
-of which 4 + 12 ms are the endpoint's own work (B2), so 164 ms are left for the first token."""
+"""Article B: the model takes 9,100 ms (B2) for 2,100 tokens (B5). Streaming shows its first byte after 180 ms
+(B1), of which 4 + 12 ms are the endpoint's own (B2): 164 ms are left for the first token."""
 
 CHATTY = Profile(
     "chatty",
@@ -63,7 +64,7 @@ CHATTY = Profile(
     prefix_tokens=64,
     prefix_discount=0.4,
 )
-"""Uneven traffic: log-normal times and lengths, prefill by prompt length, and the 40 % prefix-cache saving of claim A7."""
+"""Uneven traffic: log-normal times and lengths, prefill by prompt length, the prefix cache of claim A7."""
 
 INSTANT = Profile("instant", first_token_ms=0, generation_ms=0, tokens=500)
 """No delays at all: what is left is the cost of the stack."""
@@ -73,7 +74,7 @@ PROFILES = {profile.name: profile for profile in (ARTICLE, PRODUCTION, CHATTY, I
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One answer: `pieces` of text, and for each the nanoseconds between the start of generation and its deadline."""
+    """One answer: `pieces` of text, and for each the nanoseconds from the start of generation to its deadline."""
 
     pieces: Sequence[str]
     offsets_ns: Sequence[int]
@@ -96,7 +97,7 @@ def count_tokens(text: str) -> int:
 
 
 def cacheable_prefix(profile: Profile, prompt: str) -> str | None:
-    """The part of the prompt that a prefix cache would keep, or None when it is too short or nothing is cached."""
+    """The part of the prompt that a prefix cache would keep, None when it is too short or there is no cache."""
     size = profile.prefix_tokens * CHARS_PER_TOKEN
     return prompt[:size] if profile.prefix_discount and len(prompt) >= size else None
 
@@ -110,7 +111,7 @@ def write_script(
     *,
     cached: bool = False,
 ) -> Script:
-    """The answer to a request: the same arguments give the same script, in any process and for batch and stream alike."""
+    """The answer to a request: equal arguments give equal scripts, in any process, streamed or not."""
     rng = random.Random(_digest(seed, request_id, profile.name, prompt))
     length = _length(rng, profile)
     prompt_tokens = count_tokens(prompt)
@@ -162,7 +163,7 @@ def _even_offsets(first_ns: int, gap_ns: float, count: int) -> Sequence[int]:
 
 @cache
 def _gaps(profile: Profile) -> Sequence[int]:
-    """Log-normal gaps drawn once: a script takes a stretch of them, which costs a slice and not a draw a token."""
+    """Log-normal gaps, drawn once: a script takes a stretch of them, a slice instead of a draw a token."""
     rng = random.Random(profile.name)
     draws = [
         round(profile.gap_ns * math.exp(profile.gap_sigma * rng.gauss(0, 1))) for _ in range(_DRAWS)

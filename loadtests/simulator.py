@@ -1,6 +1,7 @@
 """An OpenAI-compatible upstream that plays one script a request and keeps its own timeline.
 
-POST /v1/chat/completions and GET /v1/models are as at OpenAI; GET /control/timeline and GET /control/stats say what happened.
+POST /v1/chat/completions and GET /v1/models are as at OpenAI. GET /control/timeline and GET /control/stats
+say what happened.
 """
 
 import argparse
@@ -11,166 +12,19 @@ import os
 import signal
 import socket
 import sys
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import uvloop
 
-from loadtests import faults, wire
-from loadtests.answers import Answer, Call
-from loadtests.batch_answer import BatchAnswer
-from loadtests.chat_body import BadBody, ChatBody, UnknownModel, parse_body, parse_model
-from loadtests.connection import Connection, Request
-from loadtests.pacing import Capacity, Pacer
-from loadtests.profiles import ARTICLE, PROFILES, Profile, cacheable_prefix, write_script
-from loadtests.stream_answer import StreamAnswer
-from loadtests.timeline import Counters, Entry, Timeline
-
-JSON = "application/json"
-_PREFIXES_KEPT = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a simulator is set up; port 0 is any free one, capacity 0 no limit, send_buffer 0 the kernel's choice (bytes)."""
-
-    profile: Profile = ARTICLE
-    host: str = "127.0.0.1"
-    port: int = 0
-    seed: int = 7
-    capacity: int = 0
-    fault: str = faults.NONE
-    fault_rate: float = 1.0
-    send_buffer: int = 0
-
-
-class Simulator:
-    """Routes requests to answers and counts what became of them."""
-
-    def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
-        self.pacer = Pacer(loop)
-        self._options = options
-        self._capacity = Capacity(options.capacity)
-        self._timeline = Timeline()
-        self._counters = Counters()
-        self._connections: set[Connection] = set()
-        self._in_flight = 0
-        self._nameless = 0
-        self._cpu_before = 0.0
-        self._prefix_owners: dict[str, str] = {}
-        self._failed_once: set[str] = set()
-
-    def connection(self) -> Connection:
-        """The protocol of a new connection."""
-        return Connection(self.handle, self._connections)
-
-    def handle(self, request: Request, connection: Connection) -> None:
-        match request.method, request.path:
-            case "POST", "/v1/chat/completions":
-                self._chat(request, connection)
-            case "GET", "/v1/models":
-                names = ("sim", *(f"sim:{name}" for name in PROFILES))
-                connection.respond(200, wire.encode(wire.models(names)), JSON)
-            case "GET", "/control/timeline":
-                connection.respond_slices(self._timeline.drain(), "application/x-ndjson")
-            case "GET", "/control/stats":
-                connection.respond(200, wire.encode(self._stats("reset" in request.query)), JSON)
-            case _:
-                refused = faults.refusal(
-                    404, f"Unknown: {request.method} {request.path}", "invalid_request_error"
-                )
-                connection.respond(refused.status, refused.body, refused.content_type)
-
-    def ended(self, answer: Answer, late_ns: Iterable[int]) -> None:
-        self._in_flight -= 1
-        self._record(answer.entry, late_ns)
-        if answer.begun:
-            self._capacity.leave()
-
-    def _record(self, entry: Entry, late_ns: Iterable[int] = ()) -> None:
-        self._timeline.add(entry)
-        self._counters.count(entry, late_ns)
-
-    def _chat(self, request: Request, connection: Connection) -> None:
-        entry = Entry(self._request_id(request), stream=False, received_ns=request.received_ns)
-        try:
-            body = parse_body(request.body)
-            profile, fault = self._mode(body, entry.request_id)
-        except BadBody as error:
-            refused = faults.refusal(400, str(error), "invalid_request_error")
-            return self._refuse(refused, entry, connection)
-        except UnknownModel as error:
-            refused = faults.refusal(404, str(error), "invalid_request_error", "model_not_found")
-            return self._refuse(refused, entry, connection)
-        entry.stream = bool(body.stream)
-        refusal = faults.REFUSALS.get(self._attempt(fault, entry.request_id))
-        if refusal:
-            return self._refuse(refusal, entry, connection)
-        self._answer(body, profile, fault, entry, connection)
-
-    def _request_id(self, request: Request) -> str:
-        self._nameless += 1
-        return request.headers.get("x-request-id") or f"sim-{self._nameless:06d}"
-
-    def _mode(self, body: ChatBody, request_id: str) -> tuple[Profile, str]:
-        options = self._options
-        struck = faults.strikes(options.seed, request_id, options.fault, options.fault_rate)
-        return parse_model(body.model, options.profile, options.fault if struck else faults.NONE)
-
-    def _attempt(self, fault: str, request_id: str) -> str:
-        """`500-once` is a 500 the first time that a request id comes, and no fault after it."""
-        if fault != faults.ONCE or request_id in self._failed_once:
-            return fault
-        self._failed_once.add(request_id)
-        return "500"
-
-    def _refuse(self, refusal: faults.Refusal, entry: Entry, connection: Connection) -> None:
-        entry.status = refusal.status
-        self._record(entry)
-        connection.respond(refusal.status, refusal.body, refusal.content_type, refusal.headers)
-
-    def _answer(
-        self, body: ChatBody, profile: Profile, fault: str, entry: Entry, connection: Connection
-    ) -> None:
-        prompt, seed = body.prompt, self._options.seed
-        cached = self._prefix_seen(profile, prompt, entry.request_id)
-        script = write_script(seed, entry.request_id, profile, prompt, body.limit, cached=cached)
-        entry.planned = len(script.pieces)
-        entry.prompt_tokens, entry.cached_tokens = script.prompt_tokens, script.cached_tokens
-        call = Call(f"chatcmpl-{entry.request_id}", body.model, script, fault, body.include_usage)
-        kind = StreamAnswer if entry.stream else BatchAnswer
-        answer = connection.answer = kind(call, entry, connection, self)
-        self._in_flight += 1
-        self._capacity.enter(answer.begin, entry.received_ns)
-
-    def _prefix_seen(self, profile: Profile, prompt: str, request_id: str) -> bool:
-        """Whether another request brought this prefix first; the first one stays cold when it is replayed or retried."""
-        prefix = cacheable_prefix(profile, prompt)
-        if prefix is None:
-            return False
-        if len(self._prefix_owners) >= _PREFIXES_KEPT:
-            self._prefix_owners.clear()
-        return self._prefix_owners.setdefault(prefix, request_id) != request_id
-
-    def _stats(self, reset: bool) -> dict[str, object]:
-        counters, cpu_s = self._counters, time.process_time()
-        stats = {
-            "in_flight": self._in_flight,
-            "requests": counters.requests,
-            "tokens_written": counters.tokens_written,
-            "tokens_after_disconnect": counters.tokens_after_disconnect,
-            "deadline_miss_ms": counters.lateness.distribution(),
-            "cpu_s": cpu_s - self._cpu_before,
-            "open_connections": len(self._connections),
-        }
-        if reset:
-            self._counters, self._cpu_before = Counters(), cpu_s
-        return stats
+from loadtests import faults
+from loadtests.profiles import PROFILES
+from loadtests.upstream import Options, Upstream
 
 
 def serve(options: Options) -> None:
-    """Listens, prints one JSON line with its URL, and runs until SIGTERM or SIGINT; OSError when it cannot listen."""
+    """Listens, prints one JSON line with its URL, and runs until SIGTERM or SIGINT.
+
+    Raises OSError when it cannot listen.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 
@@ -180,8 +34,8 @@ async def _serve(options: Options) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    simulator = Simulator(options, loop)
-    server = await loop.create_server(simulator.connection, sock=_listen(options), backlog=4096)
+    upstream = Upstream(options, loop)
+    server = await loop.create_server(upstream.connection, sock=_listen(options), backlog=4096)
     host, port = server.sockets[0].getsockname()[:2]
     # Frozen objects are not looked at again: a collection then costs little beside a tick.
     gc.collect()

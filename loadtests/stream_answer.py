@@ -16,13 +16,14 @@ _HEAD = wire.head(
 class StreamAnswer(Answer):
     """Plays its script; tokens that are due at the same wake-up share a write.
 
-    At `turn_at` tokens the stream turns into its end, or into its fault. The status line and the headers travel with the
-    first token, so that trouble before it is trouble before the response.
+    At `turn_at` tokens the stream turns into its end, or into its fault. The status line and the
+    headers travel with the first token, so that trouble before it is trouble before the response.
     """
 
     def __init__(self, call: Call, entry: Entry, connection: Connection, stage: Stage) -> None:
         super().__init__(call, entry, connection, stage)
         self._frames = wire.Frames(call.answer_id, call.model)
+        self._token = self._frames.token
         self._fault = call.fault
         self._turn_at = _turning_point(call.fault, len(call.script.pieces))
         self._stamps: list[int] = []
@@ -35,13 +36,23 @@ class StreamAnswer(Answer):
         if self._connection.paused:
             self._parked = True
             return None
-        sent, turn_at = len(self._stamps), self._turn_at
-        due = min(self._script.due(now - self._start_ns, sent), turn_at)
+        # The ordinary case comes first and is written out, because it runs for every token: exactly one is due.
+        stamps, offsets = self._stamps, self._script.offsets_ns
+        following = len(stamps) + 1
+        if 1 < following < self._turn_at and offsets[following] > now - self._start_ns:
+            stamps.append(now)
+            self._connection.write(self._token(self._script.pieces[following - 1]))
+            return self._start_ns + offsets[following]
+        return self._catch_up(now)
+
+    def _catch_up(self, now: int) -> int | None:
+        sent = len(self._stamps)
+        due = min(self._script.due(now - self._start_ns, sent), self._turn_at)
         data = self._tokens(sent, due)
         self._stamps += [now] * (due - sent)
-        if due == turn_at:
+        if due == self._turn_at:
             return self._turn(data)
-        self._connection.write(data)
+        self._write(data)
         return self._start_ns + self._script.offsets_ns[due]
 
     def resumed(self) -> None:
@@ -63,11 +74,8 @@ class StreamAnswer(Answer):
         self._close()
 
     def _tokens(self, start: int, stop: int) -> bytes:
-        pieces, token = self._script.pieces, self._frames.token
-        if stop - start == 1 and start:
-            return token(pieces[start])
         opening = _HEAD + self._frames.role() if stop and not start else b""
-        return opening + b"".join([token(piece) for piece in pieces[start:stop]])
+        return opening + b"".join(map(self._token, self._script.pieces[start:stop]))
 
     def _turn(self, data: bytes) -> int | None:
         match self._fault:
@@ -123,7 +131,10 @@ class StreamAnswer(Answer):
         entry.tokens = len(stamps)
         entry.token_us = array("Q", [(stamp - entry.received_ns) // 1000 for stamp in stamps])
         entry.token_chars = bytes(map(len, script.pieces[: len(stamps)]))
-        late = [stamp - self._start_ns - due for stamp, due in zip(stamps, script.offsets_ns)]
+        late = [
+            stamp - self._start_ns - due
+            for stamp, due in zip(stamps, script.offsets_ns, strict=False)
+        ]
         for held_up in reversed(self._excused):
             del late[held_up.start : held_up.stop]
         self._end(late)

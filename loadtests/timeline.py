@@ -3,18 +3,19 @@
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
 import msgspec
 
 KEPT = 20_000
-"""Ended requests kept until they are asked for; beyond it the oldest are dropped, so that a demo can run for days."""
+"""Ended requests kept until they are asked for; the oldest beyond it are dropped: a demo may run for days."""
 
 _LINES_A_SLICE = 64
 _BUCKET_NS = 10_000
 _BUCKETS = 100_000
+_SPAN_NS = _BUCKETS * _BUCKET_NS
 
 
 @dataclass(slots=True)
@@ -83,17 +84,18 @@ class Lateness:
         self._counts = [0] * (_BUCKETS + 1)
         self._n = self._sum_ns = self._max_ns = 0
 
-    def add(self, late_ns: Iterable[int]) -> None:
+    def add(self, late_ns: Sequence[int]) -> None:
         """Observations in nanoseconds, none of them negative."""
-        counts = self._counts
-        for late in late_ns:
-            counts[min(late // _BUCKET_NS, _BUCKETS)] += 1
-            self._n += 1
-            self._sum_ns += late
-            self._max_ns = max(self._max_ns, late)
+        if late_ns:
+            counts = self._counts
+            for late in late_ns:
+                counts[late // _BUCKET_NS if late < _SPAN_NS else _BUCKETS] += 1
+            self._n += len(late_ns)
+            self._sum_ns += sum(late_ns)
+            self._max_ns = max(self._max_ns, *late_ns)
 
     def distribution(self) -> Distribution:
-        """Percentiles are the upper edge of their bucket, never above the maximum; all zero without observations."""
+        """Percentiles are the upper edge of their bucket, at most the maximum; all 0 without observations."""
         if not self._n:
             return Distribution(0.0, 0.0, 0.0, 0.0, 0.0, 0)
         cumulative = list(accumulate(self._counts))
@@ -117,8 +119,8 @@ class Counters:
     tokens_after_disconnect: int = 0
     lateness: Lateness = field(default_factory=Lateness)
 
-    def count(self, entry: Entry, late_ns: Iterable[int]) -> None:
-        """Adds an ended request; `late_ns` has one value a token (or whole reply) that could be written in time."""
+    def count(self, entry: Entry, late_ns: Sequence[int]) -> None:
+        """Adds an ended request; `late_ns` has a value for each token that the reader did not hold up."""
         self.requests += 1
         self.lateness.add(late_ns)
         self.tokens_written += entry.tokens

@@ -1,4 +1,4 @@
-"""The words of the simulated model: phrases cut into pieces as a tokenizer cuts them, and each piece as JSON."""
+"""The words of the simulated model: phrases cut into pieces as a tokenizer does, and each piece as JSON."""
 
 import json
 import re
@@ -50,7 +50,7 @@ _PIECE = re.compile(
 
 
 def cut(text: str) -> tuple[str, ...]:
-    """Pieces of one to a few characters that join to `text` again, the way a byte-pair tokenizer would cut it."""
+    """Pieces of one to a few characters that join to `text` again, as a byte-pair tokenizer would cut it."""
     return tuple(_PIECE.findall(text))
 
 

@@ -18,7 +18,7 @@ _EVENT_END = len(_CHUNK_END) - len(b"\r\n")
 
 
 def chunk(payload: bytes) -> bytes:
-    """One chunk of a chunked body (RFC 9112, section 7.1); `payload` must not be empty, which would end the body."""
+    """One chunk of a chunked body (RFC 9112, section 7.1); an empty payload would end the body."""
     return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
