@@ -30,7 +30,9 @@ def host() -> dict[str, str | int]:
 def _cpu_model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+            names = (
+                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+            )
             return next(names, platform.machine())
     except OSError:
         return platform.processor() or platform.machine()

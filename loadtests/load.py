@@ -26,9 +26,7 @@ class Stretch:
     client_cpu_s: float
 
 
-def replay(
-    plan: Plan, cores: frozenset[int], processes: int, on_progress: OnProgress
-) -> Stretch:
+def follow(plan: Plan, cores: frozenset[int], on_progress: OnProgress) -> Stretch:
     """Runs a plan to its end, calling `on_progress(done, errors)` once a second.
 
     Raises StartError when Locust fails. On KeyboardInterrupt Locust is told to stop, its samples are
@@ -38,7 +36,9 @@ def replay(
     path = out / "logs" / f"plan-{plan.stack}-{plan.phase}.json"
     path.write_bytes(msgspec.json.encode(plan))
     began, cpu = time.monotonic(), _children_cpu_s()
-    child = Child("locust", _command(path, processes), out / "logs" / "locust.log", cores=cores, piped=True)
+    child = Child(
+        "locust", _command(plan, path), out / "logs" / "locust.log", cores=cores, piped=True
+    )
     try:
         while line := child.readline():
             _report(line, on_progress)
@@ -51,10 +51,13 @@ def replay(
     return Stretch(time.monotonic() - began, _children_cpu_s() - cpu)
 
 
-def _command(plan: Path, processes: int) -> list[str]:
+def _command(plan: Plan, path: Path) -> list[str]:
+    # An open loop needs one user a worker, to dispatch; a closed loop needs them all.
+    users = plan.workers if plan.rate else plan.users
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"]
-    command += ["--plan", str(plan)]
-    return command if processes == 1 else [*command, "--processes", str(processes)]
+    command += ["--plan", str(path), "--users", str(users), "--spawn-rate", str(users)]
+    command += ["--host", plan.url, "--only-summary", "--loglevel", "WARNING"]
+    return command if plan.workers == 1 else [*command, "--processes", str(plan.workers)]
 
 
 def _report(line: str, on_progress: OnProgress) -> None:

@@ -1,13 +1,14 @@
 """The options of a run, checked before anything is started."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 
-from loadtests.corpus import CorpusError, check_corpus
+from loadtests.corpus import CorpusError, read_corpus
 from loadtests.profiles import PROFILES
 from loadtests.targets import TargetsError, load_targets
 
@@ -38,6 +39,11 @@ class RunOptions:
     @property
     def own_endpoints(self) -> bool:
         return self.legacy_url is not None
+
+    @property
+    def threads(self) -> int:
+        """Threads a worker of the batch stack: one a user and some to spare, so that it never queues."""
+        return 1000 if self.rate else max(100, self.users + 32)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +94,9 @@ def _check_together(options: RunOptions) -> None:
     if options.out.exists() and not options.out.is_dir():
         raise OptionError(f"OUT={options.out}: there is a file of this name")
     try:
-        load_targets(options.targets)
+        load_targets(options.targets, os.environ)
         if options.corpus:
-            check_corpus(options.corpus)
+            read_corpus(options.corpus)
     except (TargetsError, CorpusError) as error:
         raise OptionError(str(error)) from None
     for name, url in (("LEGACY_URL", options.legacy_url), ("STREAMING_URL", options.streaming_url)):

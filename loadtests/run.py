@@ -5,17 +5,17 @@ import contextlib
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from types import FrameType
 
 from rich.console import Console
 
 from loadtests import options, report
-from loadtests.comparison import Comparison, Gate
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
 from loadtests.profiles import PROFILES
+from loadtests.records import RunFileError
+from loadtests.replay import Gate, Replay
 from loadtests.stage import Stage, StageOptions, given, raised
 
 INVALID, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -34,32 +34,32 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return UNUSABLE
     console.print(estimate(chosen))
-    _make_room(chosen, console)
-    comparison = Comparison(chosen, console)
+    make_room(chosen, console)
+    replay = Replay(chosen, console)
     try:
         with interruptible(), staged(chosen) as stage:
-            comparison.perform(stage)
+            replay.perform(stage)
     except (StartError, Gate) as error:
         print(f"compare: {error}", file=sys.stderr)
         return INVALID
     except KeyboardInterrupt:
-        comparison.interrupted = True
+        replay.interrupted = True
         console.print("Interrupted: every process is stopped, the samples so far are kept.")
-    return _conclude(comparison, console)
+    return _conclude(replay, console)
 
 
-def _conclude(comparison: Comparison, console: Console) -> int:
-    out = comparison.options.out
-    comparison.write()
+def _conclude(replay: Replay, console: Console) -> int:
+    out = replay.options.out
+    replay.write()
     try:
         summary = report.write(out)
-    except report.ReportError as error:
+    except RunFileError as error:
         print(f"compare: {error}", file=sys.stderr)
-        return INTERRUPTED if comparison.interrupted else INVALID
+        return INTERRUPTED if replay.interrupted else INVALID
     console.print(report.table(summary))
     for name in ("report.html", "report.md", "summary.json"):
         console.print(f"  {out / name}", highlight=False)
-    if comparison.interrupted:
+    if replay.interrupted:
         return INTERRUPTED
     return 0 if summary.valid else INVALID
 
@@ -78,7 +78,7 @@ def estimate(chosen: RunOptions) -> str:
     return f"Comparing both stacks, {chosen.profile} profile in real time: {what}; about {minutes:.0f} minutes."
 
 
-def _make_room(chosen: RunOptions, console: Console) -> None:
+def make_room(chosen: RunOptions, console: Console) -> None:
     """A run that is there already moves aside; only the one before it is dropped."""
     if chosen.out.exists() and any(chosen.out.iterdir()):
         before = chosen.out.with_name(f"{chosen.out.name}.previous")
@@ -94,8 +94,7 @@ def staged(chosen: RunOptions) -> Iterator[Stage]:
     if chosen.legacy_url and chosen.streaming_url:
         yield given(chosen.legacy_url, chosen.streaming_url)
         return
-    threads = max(100, chosen.users + 32) if chosen.rate is None else 1000
-    stage = StageOptions(chosen.out, chosen.profile, chosen.seed, chosen.workers, threads)
+    stage = StageOptions(chosen.out, chosen.profile, chosen.seed, chosen.workers, chosen.threads)
     with raised(stage) as up:
         yield up
 

@@ -132,4 +132,6 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartError(f"port {port} on {host} is in use or not allowed ({error.strerror})") from None
+            raise StartError(
+                f"port {port} on {host} is in use or not allowed ({error.strerror})"
+            ) from None
