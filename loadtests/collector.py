@@ -65,8 +65,8 @@ class Collector:
 
     def __init__(self, plan: Plan) -> None:
         out = Path(plan.out)
-        self._samples = LineFile(out / "samples.jsonl")
-        self._stalls = LineFile(out / "stalls.jsonl")
+        self._samples = LineFile(out / plan.samples)
+        self._stalls = LineFile(out / plan.stalls)
         self._of = plan.count
         self._seen: dict[int, int] = {}
         self._closed: set[int] = set()

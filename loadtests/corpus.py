@@ -48,7 +48,7 @@ class FileCorpus:
 
     def __init__(self, path: Path) -> None:
         """Reads the file; raises CorpusError."""
-        self._requests = list(read_corpus(path))
+        self._requests = read_corpus(path)
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -70,11 +70,16 @@ def open_corpus(path: Path | str | None, seed: int) -> Corpus:
 
 def check_corpus(path: Path) -> int:
     """How many requests a file has; raises CorpusError for the first line that is none, and for an empty file."""
-    return sum(1 for _ in read_corpus(path))
+    return sum(1 for _ in stream_corpus(path))
 
 
-def read_corpus(path: Path) -> Iterator[ChatRequest]:
-    """The requests of a JSONL file, one at a time, blank lines left out; raises CorpusError."""
+def read_corpus(path: Path) -> list[ChatRequest]:
+    """All requests of a JSONL file; raises CorpusError."""
+    return list(stream_corpus(path))
+
+
+def stream_corpus(path: Path) -> Iterator[ChatRequest]:
+    """The requests of a JSONL file, one at a time, blank lines left out; raises CorpusError on the way."""
     found = False
     try:
         with path.open("rb") as lines:
@@ -120,4 +125,6 @@ def _conversation(rng: random.Random) -> tuple[Message, ...]:
 
 def _question(rng: random.Random) -> str:
     """A question with its own reference, so that no two requests are the same by chance."""
-    return rng.choice(QUESTIONS).format(reference=f"{rng.randrange(10**8):08d}", n=rng.randint(2, 9))
+    return rng.choice(QUESTIONS).format(
+        reference=f"{rng.randrange(10**8):08d}", n=rng.randint(2, 9)
+    )

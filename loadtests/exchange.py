@@ -11,7 +11,7 @@ from geventhttpclient.response import HTTPParseError
 
 from loadtests.http_pool import HttpPool, StreamedResponse
 from loadtests.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
-from loadtests.samples import Kind
+from loadtests.scenarios import Kind
 from loadtests.targets import LegacySide, Request, StreamingSide, Targets
 
 LEFTOVER_S = 0.25

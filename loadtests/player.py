@@ -11,7 +11,7 @@ from gevent.pool import Group
 from loadtests.corpus import Corpus
 from loadtests.exchange import Exchanger, Outcome
 from loadtests.reading import Answer
-from loadtests.samples import Kind, Sample, text_sha
+from loadtests.samples import Sample, text_sha
 from loadtests.scenarios import Plan
 from loadtests.schedule import dealt, poisson_offsets_ns, stagger_ns
 from loadtests.targets import Request, request_for
@@ -45,7 +45,7 @@ class Player:
         self._corpus = corpus
         self._exchanger = exchanger
         self._on_sample = on_sample
-        self._kind: Kind = "batch" if plan.kind == "batch" else "stream"
+
         self._mine = dealt(plan.first, plan.count, deal.worker, deal.workers)
         self._next = iter(self._mine)
         self._users = 0
@@ -117,7 +117,7 @@ class Player:
             phase=self._plan.phase,
             index=index,
             request_id=self._plan.request_id(index),
-            kind=self._kind,
+            kind=self._plan.answers,
             status=outcome.status,
             error=outcome.error,
             scheduled_ns=due_ns,

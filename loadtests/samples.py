@@ -4,11 +4,12 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import msgspec
 
-Kind = Literal["batch", "stream"]
+from loadtests.scenarios import Kind
+
 _BLOCK = 64 * 1024
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from loadtests import templates
-from loadtests.scenarios import BUILT_IN_TARGET
 from loadtests.templates import TemplateError
 from shared.schemas import ChatRequest
 
@@ -119,7 +118,7 @@ def load_targets(
 
     Raises TargetsError. `environment` is the process's own unless it is given.
     """
-    chosen = OUR_STACKS if path in (None, BUILT_IN_TARGET) else Path(str(path))
+    chosen = OUR_STACKS if path is None else Path(path)
     try:
         written = tomllib.loads(chosen.read_text(encoding="utf-8"))
         targets = msgspec.convert(written, Targets)
@@ -156,9 +155,7 @@ def _checked(targets: Targets, environment: Mapping[str, str]) -> Targets:
     )
 
 
-def _resolved[S: (LegacySide, StreamingSide)](
-    name: str, side: S, environment: Mapping[str, str]
-) -> S:
+def _resolved(name: str, side: SideT, environment: Mapping[str, str]) -> SideT:
     entry = f"{name}.body"
     try:
         templates.check(side.body)

@@ -1,0 +1,77 @@
+"""The sending side of a Locust run, in each load process: plays its deal and reports its samples to the collecting side."""
+
+import gc
+import time
+
+import gevent
+from locust.env import Environment
+
+from loadtests.collector import Outbox
+from loadtests.corpus import Corpus
+from loadtests.exchange import Exchanger
+from loadtests.player import Deal, Player
+from loadtests.samples import Sample
+from loadtests.scenarios import Plan
+from loadtests.ticker import Ticker
+
+BATCH_MESSAGE = "batch"
+REPORT_S = 1.0
+
+
+class LoadSide:
+    """Plays the share that is dealt to it; samples leave once a second, and at once when the share is played."""
+
+    def __init__(
+        self, environment: Environment, plan: Plan, deal: Deal, corpus: Corpus, exchanger: Exchanger
+    ) -> None:
+        assert environment.runner is not None
+        self._send = environment.runner.send_message
+        self._fire = environment.events.request.fire
+        self.player = Player(plan, deal, corpus, exchanger, self._take)
+        self._outbox = Outbox(plan, deal.worker)
+        self._over = False
+        # What is there by now stays: a collection that walks it would stall every reader.
+        gc.freeze()
+        self._ticker = Ticker()
+        self._reporting = gevent.spawn(self._report)
+
+    @property
+    def played(self) -> bool:
+        """Whether every request of the share has its sample."""
+        return self._outbox.total >= self.player.share
+
+    def finish(self) -> None:
+        """Sends the last batch; requests that are still under way are given up and leave no sample."""
+        if not self._over:
+            self._flush(last=True)
+
+    def _report(self) -> None:
+        while not self._over:
+            gevent.sleep(REPORT_S)
+            self._flush()
+
+    def _take(self, sample: Sample) -> None:
+        if self._over:
+            return
+        self._outbox.add(sample)
+        self._tell_locust(sample)
+        if self.played:
+            self._flush(last=True)
+
+    def _flush(self, last: bool = False) -> None:
+        if self._over:
+            return
+        if last:
+            self._over = True
+            self._ticker.stop()
+        self._send(BATCH_MESSAGE, self._outbox.batch(self._ticker.take(), last))
+
+    def _tell_locust(self, sample: Sample) -> None:
+        """Two entries in Locust's own statistics: the first content of a stream, and the whole answer."""
+        about = {"request_type": sample.kind, "response_length": sample.chars, "context": {}}
+        if sample.kind == "stream" and sample.first_ns is not None:
+            first_ms = (sample.first_ns - sample.start_ns) / 1e6
+            self._fire(name="first content", response_time=first_ms, exception=None, **about)
+        end_ns = time.monotonic_ns() if sample.last_ns is None else sample.last_ns
+        total_ms = (end_ns - sample.start_ns) / 1e6
+        self._fire(name="total", response_time=total_ms, exception=sample.error, **about)
