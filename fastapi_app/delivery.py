@@ -15,7 +15,7 @@ from .services import services
 from .stream import EventStream, disconnected
 from .telemetry import request_id
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 async def deliver(chat: ChatRequest, who: Caller, request: Request) -> Response:
@@ -33,7 +33,7 @@ def _wants_stream(chat: ChatRequest, request: Request) -> bool:
     return chat.stream or accepts or request.method == "GET"
 
 
-async def _while_connected(request: Request, work: Coroutine[None, None, T]) -> T:
+async def _while_connected(request: Request, work: Coroutine[None, None, _T]) -> _T:
     """The result of the work, which is cancelled when the client leaves; nobody reads the error then."""
     task = asyncio.create_task(work)
     gone = asyncio.create_task(disconnected(request.receive))

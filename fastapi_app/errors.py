@@ -1,5 +1,7 @@
 """Whatever goes wrong, the client gets the one error body."""
 
+import logging
+
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -9,6 +11,8 @@ from shared.telemetry import REQUEST_ID_HEADER
 
 from .routes import api
 from .telemetry import request_id
+
+_log = logging.getLogger(__name__)
 
 
 def install(app: FastAPI) -> None:
@@ -40,4 +44,6 @@ async def _framework(request: Request, error: Exception) -> Response:
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
+    # The server logs the traceback, but does not know the request's id.
+    _log.error("request %s failed", request_id(request))
     return await respond(request, InternalError())

@@ -12,8 +12,10 @@ from .services import Services
 def create_app(settings: Settings, services: Services) -> Flask:
     """The Flask application around services that the caller opened."""
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # One more than is taken: werkzeug cuts a chunked body off at its limit without a word.
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
     app.extensions["services"] = services
     telemetry.install(app)
     errors.install(app)

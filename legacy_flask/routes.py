@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify, request
 
-from shared.errors import MethodNotAllowed
+from shared.errors import BodyTooLarge, MethodNotAllowed
 from shared.intake import chat_from_json, chat_from_query
 from shared.schemas import ChatRequest
 
@@ -14,10 +14,12 @@ api = Blueprint("api", __name__)
 
 
 def chat_from_body() -> ChatRequest:
-    """The JSON body as a ChatRequest; its size is bounded by MAX_CONTENT_LENGTH."""
-    return chat_from_json(
-        request.get_data(), request.headers.get("Content-Type"), services().settings
-    )
+    """The JSON body as a ChatRequest; MAX_CONTENT_LENGTH bounds what is read of it."""
+    settings = services().settings
+    body = request.get_data()
+    if len(body) > settings.max_body_bytes:
+        raise BodyTooLarge
+    return chat_from_json(body, request.headers.get("Content-Type"), settings)
 
 
 @api.post("/chat")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Frozen(BaseModel):
@@ -22,11 +22,19 @@ class ChatRequest(Frozen):
     """Exactly one of `prompt` and `messages`; the rest is optional."""
 
     prompt: Annotated[str, Field(min_length=1)] | None = None
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)] | None = None
+    messages: tuple[Message, ...] | None = None
     model: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     stream: bool = False
+
+    @field_validator("messages")
+    @classmethod
+    def _at_least_one(cls, messages: tuple[Message, ...] | None) -> tuple[Message, ...] | None:
+        # min_length would complain a second time about messages of which every one is refused.
+        if messages == ():
+            raise ValueError("at least one message is needed")
+        return messages
 
     @model_validator(mode="after")
     def _one_of_prompt_and_messages(self) -> Self:
