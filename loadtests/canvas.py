@@ -36,7 +36,7 @@ PRINT = Palette("#1d2327", "#5d676e", "#d9dee1", "#e9ecee", "#b4502a", "#0b7a75"
 SETTINGS = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 11,
+    "font.size": 12,
     "axes.linewidth": 0.8,
     "hatch.linewidth": 0.5,
     "figure.facecolor": "none",
@@ -54,9 +54,8 @@ def settings() -> Iterator[None]:
 
 def figure(width: float, height: float) -> Figure:
     """An empty figure of so many CSS pixels."""
-    return Figure(
-        figsize=(width / SVG_UNITS_PER_INCH, height / SVG_UNITS_PER_INCH), layout="constrained"
-    )
+    inches = (width / SVG_UNITS_PER_INCH, height / SVG_UNITS_PER_INCH)
+    return Figure(figsize=inches, layout="constrained")
 
 
 def dress(axes: Axes, palette: Palette, *, left: bool = True) -> None:
@@ -64,7 +63,7 @@ def dress(axes: Axes, palette: Palette, *, left: bool = True) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom" or (left and side == "left"))
         spine.set_color(palette.grid)
-    axes.tick_params(colors=palette.muted, labelsize=10, length=3, color=palette.grid)
+    axes.tick_params(colors=palette.muted, labelsize=11, length=3, color=palette.grid)
     axes.xaxis.label.set_color(palette.muted)
     axes.yaxis.label.set_color(palette.muted)
     axes.grid(axis="x", color=palette.grid, linewidth=0.7)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .comparison import percent, seconds
 from .figures import Claim, Summary, Verdict
 from .records import Handling, StackName
 from .stats import Distribution
@@ -105,7 +106,7 @@ def _a1(facts: Facts) -> Claim:
     if facts.batch_total is None or facts.model_total is None or facts.batch_overhead is None:
         return Claim("A1", article, "the model's own time was not recorded", "not reproduced")
     measured = (
-        f"{_s(facts.batch_total)} at {facts.users:,} users: model {_s(facts.model_total)}, "
+        f"{seconds(facts.batch_total)} at {facts.users:,} users: model {seconds(facts.model_total)}, "
         f"everything else {_ms(facts.batch_overhead)}"
     )
     if not facts.article_model:
@@ -117,7 +118,7 @@ def _a1(facts: Facts) -> Claim:
 
 def _a2(facts: Facts) -> Claim:
     article = (
-        "time to first token 1,200 -> 120 ms (-90 %), first chunk after the model's first token"
+        "time to first token 1,200 → 120 ms (−90 %), first chunk after the model's first token"
     )
     if facts.first_chunk is None or facts.stream_first is None or facts.batch_total is None:
         return Claim("A2", article, "the model's own time was not recorded", "not reproduced")
@@ -125,22 +126,22 @@ def _a2(facts: Facts) -> Claim:
     drop = 1 - facts.stream_first / facts.batch_total
     measured = (
         f"first-chunk delay after the model's first token {_ms(facts.first_chunk)}{tail}; "
-        f"a user waits for first content {_s(facts.batch_total)} -> {_s(facts.stream_first)} "
-        f"({_percent(-drop)})"
+        f"a user waits for first content {seconds(facts.batch_total)} → {seconds(facts.stream_first)} "
+        f"({percent(-drop, sign=True)})"
     )
     return Claim("A2", article, measured, _lower(facts.first_chunk, ARTICLE_FIRST_CHUNK_MS))
 
 
 def _a3(facts: Facts) -> Claim:
-    article = "total 9,200 -> 6,440 ms (-30 %)"
+    article = "total 9,200 → 6,440 ms (−30 %)"
     if facts.stream_total is None or facts.batch_total is None or facts.model_total is None:
         return Claim("A3", article, "the model's own time was not recorded", "not reproduced")
-    measured = f"{_s(facts.batch_total)} -> {_s(facts.stream_total)}"
+    measured = f"{seconds(facts.batch_total)} → {seconds(facts.stream_total)}"
     if not facts.article_model:
         return Claim("A3", article, f"{measured}; not the article's model", "not reproduced")
     if min(facts.model_total, facts.stream_total) > ARTICLE_STREAM_TOTAL_MS:
         floor = (
-            f"{measured}; the model alone takes {_s(facts.model_total)} for the same answer, "
+            f"{measured}; the model alone takes {seconds(facts.model_total)} for the same answer, "
             "and relaying cannot shorten that"
         )
         return Claim("A3", article, floor, "shown impossible")
@@ -148,11 +149,11 @@ def _a3(facts: Facts) -> Claim:
 
 
 def _a4(facts: Facts) -> Claim:
-    article = "API overhead 800 -> 280 ms (-65 %)"
+    article = "API overhead 800 → 280 ms (−65 %)"
     if facts.batch_overhead is None or facts.stream_overhead is None:
         return Claim("A4", article, "the model's own time was not recorded", "not reproduced")
     measured = (
-        f"{_ms(facts.batch_overhead)} -> {_ms(facts.stream_overhead)} at {facts.users:,} users"
+        f"{_ms(facts.batch_overhead)} → {_ms(facts.stream_overhead)} at {facts.users:,} users"
     )
     if facts.batch_overhead < ARTICLE_BATCH_OVERHEAD_MS * (1 - TOLERANCE):
         light = (
@@ -179,7 +180,7 @@ def _a6(facts: Facts) -> Claim:
     if facts.handling_gain is None:
         return Claim("A6", article, "not measured in this run", "not reproduced")
     measured = (
-        f"{_percent(facts.handling_gain)} requests a second: the same small request, not streamed, "
+        f"{percent(facts.handling_gain, sign=True)} requests a second: the same small request, not streamed, "
         "an upstream without delays"
     )
     return Claim("A6", article, measured, _higher(facts.handling_gain, ARTICLE_HANDLING_GAIN))
@@ -214,13 +215,5 @@ def _higher(measured: float, article: float) -> Verdict:
     return "reproduced" if measured >= article * (1 - TOLERANCE) else "not reproduced"
 
 
-def _s(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.2f} s"
-
-
 def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.1f} ms"
-
-
-def _percent(share: float) -> str:
-    return f"{share:+.0%}".replace("%", " %").replace("-", "\N{MINUS SIGN}")

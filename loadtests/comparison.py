@@ -85,8 +85,20 @@ def _cells(measured: Distribution | None, intervals: Intervals | None) -> Cells:
     if measured is None:
         return Cells(DASH, DASH, DASH)
     bounds = intervals.p50 if intervals else None
-    around = f"{number(bounds[0])}{DASH}{number(bounds[1])}" if bounds else ""
-    return Cells(number(measured.p50), number(measured.p95), number(measured.p99), around)
+    return Cells(
+        number(measured.p50),
+        number(measured.p95),
+        number(measured.p99),
+        _around(*bounds) if bounds else "",
+    )
+
+
+def _around(low: float, high: float) -> str:
+    """An interval; with a decimal more where its ends would otherwise look the same."""
+    ends = [number(low), number(high)]
+    if ends[0] == ends[1]:
+        ends = [f"{low:,.1f}", f"{high:,.1f}"]
+    return DASH.join(ends)
 
 
 def number(value: float | None) -> str:
@@ -103,7 +115,14 @@ def change(before: float, after: float) -> str:
         return ""
     if after / before >= 3:
         return f"{after / before:.1f} \N{MULTIPLICATION SIGN}"
-    return f"{after / before - 1:+.0%}".replace("%", " %").replace("-", MINUS)
+    return percent(after / before - 1, sign=True)
+
+
+def percent(share: float, *, sign: bool = False) -> str:
+    """A share as whole percent, on request with its sign; a zero has none."""
+    rounded = round(100 * share)
+    text = f"{rounded:+d}" if sign and rounded else f"{rounded:d}"
+    return f"{text} %".replace("-", MINUS)
 
 
 def seconds(milliseconds: float) -> str:
@@ -133,10 +152,10 @@ def explanation(summary: Summary) -> str:
     return (
         f"The same {summary.requests:,} requests against each stack, "
         f"{summary.answers.identical:,} of {summary.answers.compared:,} answers identical. "
-        f"At the median the first content is there {sooner:.0%} sooner; the whole answer takes "
+        f"At the median the first content is there {percent(sooner)} sooner; the whole answer takes "
         f"{seconds(stream.total_ms.p50)} instead of {seconds(legacy.total_ms.p50)}"
         f"{_model(summary)}."
-    ).replace("%", " %")
+    )
 
 
 def _model(summary: Summary) -> str:

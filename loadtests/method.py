@@ -1,7 +1,7 @@
 """The small print of a report: how the figures came about, what was not measured, what the gate looked at."""
 
 from . import validity
-from .comparison import DASH, number
+from .comparison import DASH, number, percent
 from .figures import Summary
 from .join import StackRows
 from .records import Run
@@ -84,13 +84,9 @@ def _late(name: str, measured: Distribution | None, limit: float) -> Check:
 def _share(name: str, share: float | None) -> Check:
     return (
         f"CPU of the {name}",
-        DASH if share is None else _percent(share),
-        _percent(validity.CPU_SHARE),
+        DASH if share is None else percent(share),
+        percent(validity.CPU_SHARE),
     )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

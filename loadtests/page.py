@@ -14,6 +14,7 @@ from .summary import Measured
 from .typical import Typical, typical
 
 PART = re.compile(r"<!-- part: (\w+) -->\n")
+BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|MiB|%)(?!\w))")
 
 
 def page(measured: Measured) -> str:
@@ -22,25 +23,30 @@ def page(measured: Measured) -> str:
     request = typical(measured.legacy, measured.streaming)
     return _part(
         "page",
-        headline=escape(comparison.headline(summary)),
-        explanation=escape(comparison.explanation(summary)),
+        headline=prose(comparison.headline(summary)),
+        explanation=prose(comparison.explanation(summary)),
         eyebrow=escape(_eyebrow(measured)),
         banner=_banner(summary),
         time_lines=_time_lines(request),
         comparison="".join(_row(row) for row in comparison.rows(summary)),
-        level=f"{summary.confidence.level:.0%}".replace("%", "&nbsp;%"),
+        level=comparison.percent(summary.confidence.level),
         distributions=_distributions(measured),
         arrival=_arrival(measured, request),
         overheads=_overheads(measured),
         costs=_costs(measured),
         claims="".join(_claim(claim) for claim in summary.claims),
         checks="".join(_check(check) for check in method.checks(summary)),
-        notes="".join(_part("reason", text=escape(note)) for note in method.notes(measured)),
+        notes="".join(_part("reason", text=prose(note)) for note in method.notes(measured)),
         facts="".join(
             _part("fact", name=escape(name), value=escape(value))
             for name, value in method.facts(measured.run)
         ),
     )
+
+
+def prose(text: str) -> str:
+    """Text of the run for the page: escaped, and no figure parted from its unit by a line break."""
+    return BEFORE_UNIT.sub("&nbsp;", escape(text))
 
 
 @cache
@@ -63,7 +69,7 @@ def _eyebrow(measured: Measured) -> str:
 def _banner(summary: Summary) -> str:
     if summary.valid:
         return _part("valid")
-    reasons = "".join(_part("reason", text=escape(reason)) for reason in summary.invalid_reasons)
+    reasons = "".join(_part("reason", text=prose(reason)) for reason in summary.invalid_reasons)
     return _part("invalid", reasons=reasons)
 
 
@@ -72,7 +78,7 @@ def _row(row: ComparisonRow) -> str:
         "comparison",
         label=escape(row.label),
         unit=escape(row.unit),
-        note=escape(row.note),
+        note=prose(row.note),
         a50=row.legacy.p50,
         a_interval=row.legacy.interval,
         a95=row.legacy.p95,
@@ -89,8 +95,8 @@ def _claim(claim: Claim) -> str:
     return _part(
         "claim",
         id=claim.id,
-        article=escape(claim.article),
-        measured=escape(claim.measured),
+        article=prose(claim.article),
+        measured=prose(claim.measured),
         verdict=claim.verdict,
         kind=claim.verdict.replace(" ", "-"),
     )

@@ -1,7 +1,10 @@
 """The drawings of the report; each function draws one thing on the axes it is given."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .canvas import Palette, dress
 from .comparison import number
@@ -13,65 +16,96 @@ LANE = 0.86
 """Height of a time line's lane; what remains is for the words above it."""
 CURVE_POINTS = 300
 ZOOM_MS = 420.0
+SMALLEST_MS = 0.01
 NAMES = {"legacy_flask": "Flask, batch", "fastapi_app": "FastAPI, streaming"}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """How one time line looks."""
+
+    name: str
+    color: str
+    palette: Palette
+    narrow: bool
 
 
 def time_lines(axes: Axes, request: Typical, palette: Palette, *, narrow: bool) -> None:
     """The typical request twice: how much of the answer is on the screen, as time passes."""
-    end = max(request.batch_ms, request.last_ms) / 1e3
-    batch = (np.array([request.batch_ms]), np.array([1.0]))
-    stream = (request.chunk_ms, request.chunk_share)
-    _lane(axes, 1.62, NAMES["legacy_flask"], batch, palette.legacy, palette, end)
-    _lane(axes, 0.0, NAMES["fastapi_app"], stream, palette.streaming, palette, end)
+    until = 1.04 * max(request.batch_ms, request.last_ms) / 1e3
+    whole = (np.array([request.batch_ms / 1e3]), np.array([1.0]))
+    pieces = (request.chunk_ms / 1e3, request.chunk_share)
+    legacy, streaming = NAMES["legacy_flask"], NAMES["fastapi_app"]
+    _lane(axes, 1.6, until, whole, Lane(legacy, palette.legacy, palette, narrow))
+    _lane(axes, 0.0, until, pieces, Lane(streaming, palette.streaming, palette, narrow))
     dress(axes, palette, left=False)
-    axes.set(xlim=(0, end * 1.04), ylim=(0, 2.95), yticks=[])
+    axes.grid(visible=False)
+    axes.set(xlim=(0, until), ylim=(0, 2.86), yticks=[])
     height = "" if narrow else "; height: share of the answer on the screen"
     axes.set_xlabel(f"seconds after the request was sent{height}")
 
 
-def _lane(
-    axes: Axes,
-    base: float,
-    name: str,
-    shown: tuple[Floats, Floats],
-    color: str,
-    palette: Palette,
-    end: float,
-) -> None:
-    stamps, share = shown[0] / 1e3, shown[1]
+def _lane(axes: Axes, base: float, until: float, shown: tuple[Floats, Floats], lane: Lane) -> None:
+    """One time line; stamps in seconds and the share of the answer from each of them on."""
+    stamps, share = shown
     first, last = float(stamps[0]), float(stamps[-1])
-    axes.barh(base, first, LANE, align="edge", color=palette.blank, linewidth=0)
-    x = np.array([first, *stamps, end * 1.04])
-    y = base + LANE * np.array([0.0, *share, 1.0])
-    axes.fill_between(x, base, y, step="post", color=color, alpha=0.9, linewidth=0)
-    axes.plot([first, first], [base, base + LANE], color=color, linewidth=1.6)
-    axes.text(0, base + LANE + 0.1, name, color=color, fontsize=12, weight="bold")
+    axes.barh(base, first, LANE, align="edge", color=lane.palette.blank, linewidth=0)
+    x = np.array([*stamps, until])
+    y = base + LANE * np.array([*share, 1.0])
+    axes.fill_between(x, base, y, step="post", color=lane.color, linewidth=0)
+    axes.plot([first, first], [base, base + LANE], color=lane.color, linewidth=2)
+    axes.text(0, base + LANE + 0.1, lane.name, color=lane.color, fontsize=13, weight="bold")
+    words = _blank_words(first, until, narrow=lane.narrow)
+    middle = base + LANE / 2
     axes.text(
-        first / 2, base + LANE / 2, "blank\nscreen", ha="center", va="center", color=palette.muted
+        first / 2, middle, words, ha="center", va="center", color=lane.palette.muted, fontsize=12
     )
-    words = (
-        f"first words {first:.2f} s, complete {last:.2f} s"
-        if first < last
-        else f"everything at {last:.2f} s"
-    )
-    axes.text(end * 1.04, base + LANE + 0.1, words, ha="right", color=palette.ink)
+    end = f"complete at {last:.2f} s"
+    axes.text(until, base + LANE + 0.1, end, ha="right", color=lane.palette.ink, fontsize=12)
+
+
+def _blank_words(first: float, until: float, *, narrow: bool) -> str:
+    """What fits into the blank part of a lane."""
+    if first > until / 2:
+        return f"blank screen for {first:.2f} s"
+    if first > until / 8 and not narrow:
+        return f"blank screen\n{first:.2f} s"
+    return f"{first:.2f} s"
 
 
 def cumulative_shares(
     axes: Axes, legacy: Floats, streaming: Floats, palette: Palette, *, from_zero: bool
 ) -> None:
     """For each stack the share of requests that were done within x; values in ms, drawn in seconds."""
-    for values, color, name in (
-        (legacy, palette.legacy, NAMES["legacy_flask"]),
-        (streaming, palette.streaming, NAMES["fastapi_app"]),
-    ):
-        if len(values):
-            _curve(axes, values, color, name)
+    if len(legacy):
+        _curve(axes, legacy, palette.legacy, NAMES["legacy_flask"])
+    if len(streaming):
+        _curve(axes, streaming, palette.streaming, NAMES["fastapi_app"])
     dress(axes, palette)
     axes.set(ylim=(0, 103), ylabel="% of requests", yticks=[0, 25, 50, 75, 100])
     axes.set_xlabel("seconds" if from_zero else "seconds (the axis does not start at zero)")
     if from_zero:
         axes.set_xlim(left=0)
+        _sooner(axes, legacy, streaming, palette)
+    axes.locator_params(axis="x", nbins=7)
+    _legend(axes)
+
+
+def _sooner(axes: Axes, legacy: Floats, streaming: Floats, palette: Palette) -> None:
+    """The distance between the medians, where there is room to write it."""
+    if not len(legacy) or not len(streaming):
+        return
+    before, after = float(np.median(legacy)) / 1e3, float(np.median(streaming)) / 1e3
+    if before - after < before / 3:
+        return
+    ends = {"arrowstyle": "->", "color": palette.muted, "shrinkA": 6, "shrinkB": 6}
+    axes.annotate("", (after, 50), (before, 50), arrowprops=ends)
+    text = f"{before - after:.2f} s sooner"
+    axes.text((before + after) / 2, 54, text, ha="center", color=palette.ink, fontsize=12)
+
+
+def _legend(axes: Axes) -> None:
+    """The names in their colours, above the axes where no curve can run through them."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
@@ -80,7 +114,7 @@ def cumulative_shares(
         labelcolor="linecolor",
         handlelength=1.2,
         columnspacing=1.4,
-        fontsize=10.5,
+        fontsize=11,
     )
 
 
@@ -101,70 +135,66 @@ def _curve(axes: Axes, values: Floats, color: str, name: str) -> None:
 
 def arrival(axes: Axes, request: Typical, palette: Palette, *, zoomed: bool) -> None:
     """Characters over time: written by the model (where its timeline is known), arrived at the client."""
-    begin = request.first_ms
-    if len(request.token_ms):
-        begin = float(request.token_ms[0])
-        axes.step(
-            request.token_ms / 1e3,
-            100 * request.token_share,
-            where="post",
-            color=palette.model,
-            label="written by the model",
-            linewidth=1.4,
+    known = len(request.token_ms) > 0
+    begin = float(request.token_ms[0]) if known else request.first_ms
+    if known:
+        width = 1.5 if zoomed else 5.0
+        _steps(
+            axes,
+            request.token_ms,
+            request.token_share,
+            palette.model,
+            width,
+            "written by the model",
         )
-    axes.step(
-        np.array([begin, *request.chunk_ms]) / 1e3,
-        100 * np.array([0.0, *request.chunk_share]),
-        where="post",
-        color=palette.streaming,
-        label="arrived at the client",
-        linewidth=1.8,
-    )
+    x, y = np.array([begin, *request.chunk_ms]), np.array([0.0, *request.chunk_share])
+    _steps(axes, x, y, palette.streaming, 2.0, "arrived at the client")
     dress(axes, palette)
     axes.set(ylabel="% of the characters", xlabel="seconds after the request was sent")
     axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
     if zoomed:
         _zoom(axes, request, begin)
-    else:
-        axes.set_xlim(left=0)
-    axes.legend(
-        loc="upper left", frameon=False, labelcolor="linecolor", handlelength=1.2, fontsize=10.5
-    )
+    _legend(axes)
+
+
+def _steps(axes: Axes, x: Floats, y: Floats, color: str, width: float, label: str) -> None:
+    axes.step(x / 1e3, 100 * y, where="post", color=color, linewidth=width, label=label)
 
 
 def _zoom(axes: Axes, request: Typical, begin: float) -> None:
     until = begin + ZOOM_MS
     seen = request.chunk_share[request.chunk_ms <= until]
     axes.set_xlim((begin - ZOOM_MS / 20) / 1e3, until / 1e3)
-    axes.set_ylim(0, max(1.0, 135 * float(seen[-1]) if len(seen) else 1.0))
-    axes.set_xlabel(f"the first {ZOOM_MS:.0f} ms of text, seconds after the request was sent")
+    axes.set_ylim(0, max(1.0, 115 * float(seen[-1]) if len(seen) else 1.0))
 
 
 def overheads(axes: Axes, summary: Summary, palette: Palette) -> None:
     """What each stack adds: the dot is the median, the bar reaches to p99, the tick is the maximum."""
     rows = [(label, found, color) for label, found, color in _overheads(summary, palette) if found]
     for place, (_, found, color) in enumerate(reversed(rows)):
-        low, tail = max(found.p50, 0.01), max(found.tail, 0.01)
-        axes.plot(
-            [low, tail], [place, place], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt"
-        )
-        axes.plot([tail, max(found.max, 0.01)], [place, place], color=color, linewidth=1)
-        axes.plot(max(found.max, 0.01), place, "|", color=color, markersize=9)
-        axes.plot(low, place, "o", color=color, markersize=7)
-        axes.text(
-            low,
-            place + 0.24,
-            f"{number(found.p50)} ms",
-            ha="center",
-            color=palette.ink,
-            fontsize=10,
-        )
+        _reach(axes, place, found, color)
+        median = f"{number(found.p50)} ms"
+        at = (max(found.p50, SMALLEST_MS), place + 0.22)
+        axes.text(*at, median, ha="center", color=palette.ink, fontsize=11)
     dress(axes, palette, left=False)
     axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set(ylim=(-0.5, len(rows) - 0.3), yticks=range(len(rows)))
     axes.set_yticklabels([label for label, _, _ in reversed(rows)], color=palette.ink)
-    axes.set_xlabel("ms, logarithmic: median, to p99, to the maximum")
+    axes.set_xlabel("ms, log scale: median, p99, maximum")
+
+
+def _reach(axes: Axes, place: float, found: Distribution, color: str) -> None:
+    """Median, p99 and maximum of one distribution on one line; nothing below `SMALLEST_MS` fits the scale."""
+    low, tail, end = (max(value, SMALLEST_MS) for value in (found.p50, found.tail, found.max))
+    axes.plot([low, tail], [place] * 2, color=color, linewidth=6, alpha=0.45, solid_capstyle="butt")
+    axes.plot([tail, end], [place] * 2, color=color, linewidth=1)
+    axes.plot(end, place, "|", color=color, markersize=9)
+    axes.plot(low, place, "o", color=color, markersize=7)
 
 
 def _overheads(summary: Summary, palette: Palette) -> list[tuple[str, Distribution | None, str]]:
@@ -184,7 +214,14 @@ def bars(
     values = (streaming or 0.0, legacy or 0.0)
     axes.barh([0, 1], values, 0.62, color=[palette.streaming, palette.legacy])
     for place, value in enumerate((streaming, legacy)):
-        axes.text(value or 0.0, place, f" {number(value)}", va="center", color=palette.ink)
+        axes.annotate(
+            number(value),
+            (value or 0.0, place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=palette.ink,
+        )
     dress(axes, palette, left=False)
     axes.set(xlim=(0, max(*values, 1e-9) * 1.22), yticks=[0, 1])
     axes.set_yticklabels(["FastAPI", "Flask"], color=palette.ink)

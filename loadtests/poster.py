@@ -12,6 +12,8 @@ from .typical import typical
 
 SIZE = (1000.0, 760.0)
 PAPER = "#fbfaf7"
+INSIDE = (0.03, 0.02, 0.94, 0.95)
+"""The part of the picture that is drawn on: left, bottom, width, height."""
 DPI = 144
 """Two pixels for each CSS pixel."""
 
@@ -21,6 +23,7 @@ def draw(measured: Measured, path: Path) -> None:
     with canvas.settings():
         figure = canvas.figure(*SIZE)
         figure.set_facecolor(PAPER)
+        figure.set_layout_engine("constrained", rect=INSIDE, hspace=0.06)
         axes = figure.subplot_mosaic(
             [["words", "words"], ["lines", "lines"], ["first", "arrival"], ["table", "table"]],
             height_ratios=[0.5, 2.1, 2.0, 1.9],
@@ -73,6 +76,7 @@ def _table(axes: Axes, measured: Measured) -> None:
     grid.scale(1, 1.5)
     for (line, column), cell in grid.get_celld().items():
         cell.set_edgecolor(PRINT.grid)
+        cell.PAD = 0.0 if column == 0 else 0.06
         cell.set_text_props(ha="left" if column == 0 else "right", color=_color(line, column))
 
 

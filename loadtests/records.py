@@ -25,7 +25,10 @@ class RunFileError(Exception):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One replayed request as the load side saw it; times are monotonic nanoseconds."""
+    """One line of samples.jsonl, as the load side writes it; times are monotonic nanoseconds.
+
+    The stamps of the chunks stay undecoded until they are needed: ten thousand answers hold millions.
+    """
 
     stack: StackName
     phase: str
@@ -152,12 +155,16 @@ def read_run(out: Path) -> Run:
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """The objects of a JSONL file, one at a time; RunFileError names the file and the line."""
+    """The objects of a JSONL file, one at a time; RunFileError names the file and the line.
+
+    A last line without its newline was cut off when the run was stopped, and is left out.
+    """
     decoder = msgspec.json.Decoder(kind)
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield _decoded(decoder, line, f"{path}:{number}")
+                if line.endswith(b"\n"):
+                    yield _decoded(decoder, line, f"{path}:{number}")
     except OSError as error:
         raise RunFileError(f"{path}: {error.strerror}") from None
 

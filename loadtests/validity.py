@@ -7,6 +7,7 @@ that was never taken is a reason too: a gate that passes for want of data is no 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .comparison import percent
 from .join import StackRows
 from .records import KINDS, STACKS, Run, StackName
 from .stats import Distribution
@@ -116,7 +117,7 @@ def _cpu(evidence: Evidence) -> Iterator[str]:
         if share is None:
             yield f"CPU of the {process} was not measured"
         elif share > CPU_SHARE:
-            yield f"CPU of the {process} was {share:.0%} of a core (limit {CPU_SHARE:.0%})"
+            yield f"CPU of the {process} was {percent(share)} of a core (limit {percent(CPU_SHARE)})"
 
 
 def _unmatched(evidence: Evidence) -> Iterator[str]:
