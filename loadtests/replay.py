@@ -12,9 +12,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests import facts, parity
+from loadtests import facts
 from loadtests.load import follow
 from loadtests.options import RunOptions
+from loadtests.parity import compare
 from loadtests.processes import cpu_s, rss_mib
 from loadtests.profiles import PROFILES
 from loadtests.samples import read_samples
@@ -100,7 +101,7 @@ class Replay:
 
     def _check_parity(self, stage: Stage) -> None:
         urls = (stage.stacks[LEGACY].url, stage.stacks[STREAMING].url)
-        result = parity.compare(*urls, self.options.targets)
+        result = compare(*urls, self.options.targets)
         if result.differences:
             listed = "\n  ".join(result.differences[:10])
             raise Gate(f"the stacks do not answer alike, so no load is sent:\n  {listed}")
@@ -131,7 +132,10 @@ class Replay:
         }
 
     def _warm_up(self, stage: Stage, name: str) -> None:
+        """Every user asks once: connections, threads and caches are there before anything counts."""
         plan = self._plan(stage, name, "warm-up", range(self.options.users))
+        if stage.simulator:
+            plan = msgspec.structs.replace(plan, model="sim:instant", stagger_s=0.0, rate=None)
         self._stretch(stage, name, msgspec.structs.replace(plan, samples="warm-up.jsonl"))
         if stage.simulator:
             stage.control("timeline")

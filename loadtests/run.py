@@ -20,7 +20,7 @@ from loadtests.stage import Stage, StageOptions, given, raised
 
 INVALID, UNUSABLE, INTERRUPTED = 1, 2, 130
 BLOCK_START_S = 4.0
-EXTRAS_S = 60.0
+EXTRAS_S = 40.0
 
 add_arguments = options.add_arguments
 
@@ -73,7 +73,7 @@ def estimate(chosen: RunOptions) -> str:
     profile = PROFILES[chosen.profile]
     answer_s = (profile.first_token_ms + profile.generation_ms) / 1000
     rate = chosen.rate or chosen.users / max(answer_s, 0.1)
-    blocks = 2 * chosen.requests / rate + 4 * (2 * answer_s + BLOCK_START_S)
+    blocks = 2 * chosen.requests / rate + 4 * (answer_s + BLOCK_START_S)
     minutes = (blocks + EXTRAS_S) / 60
     return f"Comparing both stacks, {chosen.profile} profile in real time: {what}; about {minutes:.0f} minutes."
 
