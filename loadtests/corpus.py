@@ -69,7 +69,7 @@ def open_corpus(path: Path | str | None, seed: int) -> Corpus:
 
 
 def check_corpus(path: Path) -> int:
-    """How many requests a file has; raises CorpusError for the first line that is none, and for an empty file."""
+    """How many requests a file has; raises CorpusError for a line that is none, and for an empty file."""
     return sum(1 for _ in stream_corpus(path))
 
 

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import gevent
 from geventhttpclient.response import HTTPParseError
 
+from loadtests.greenlets import Timeout
 from loadtests.http_pool import HttpPool, StreamedResponse
 from loadtests.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
 from loadtests.scenarios import Kind
 from loadtests.targets import LegacySide, Request, StreamingSide, Targets
 
 LEFTOVER_S = 0.25
-"""How long the end of a body is waited for after a stream's last event, so that the connection can be used again."""
+"""How long a body's end is waited for after a stream's last event, so that the connection can be used again."""
 _SOCKET_ERRORS = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset"}
 
 
@@ -46,11 +46,11 @@ class Exchanger:
     def exchange(self, request: Request, wire: bytes) -> Outcome:
         """Sends `wire` now and reads the whole answer; whatever goes wrong is a code in `error`."""
         outcome = Outcome(time.monotonic_ns())
-        limit = gevent.Timeout(self._timeout_s)
+        limit = Timeout(self._timeout_s)
         try:
             with limit:
                 self._perform(request, wire, outcome)
-        except gevent.Timeout as passed:
+        except Timeout as passed:
             if passed is not limit:
                 raise
             outcome.error = "timeout"
@@ -103,7 +103,7 @@ def _read_stream(response: StreamedResponse, outcome: Outcome, rules: StreamRule
 
 
 def _read_leftover(response: StreamedResponse) -> None:
-    with contextlib.suppress(OSError, HTTPParseError), gevent.Timeout(LEFTOVER_S, False):
+    with contextlib.suppress(OSError, HTTPParseError), Timeout(LEFTOVER_S, False):
         while response.read_available():
             pass
     response.release()

@@ -1,36 +1,23 @@
 """Kept-alive connections for many greenlets, and responses that are read one socket read at a time.
 
-The client of geventhttpclient stands between a request and its dispatch with a resolver thread, a select() that knows no
-descriptor above 1,024, and retries that would send a request twice; its response parser is used as it is.
+The client of geventhttpclient stands between a request and its dispatch with a resolver thread, a select() that
+knows no descriptor above 1,024, and retries that would send a request twice; its parser is used as it is.
 """
 
-import select
 import socket
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-import gevent.socket
-import gevent.ssl
-from gevent import monkey
 from geventhttpclient.response import HTTPConnectionClosed, HTTPSocketPoolResponse
 
+from loadtests import greenlets
+from loadtests.greenlets import Address, Socket
 from loadtests.targets import Request
 
 BLOCK_SIZE = 64 * 1024
 IDLE_S = 1.0
-"""Servers drop idle connections after 2 s (gunicorn) and 5 s (uvicorn); one dropped on the way would be an error."""
-_poll: Callable[[], select.poll] = monkey.get_original("select", "poll")
-
-
-class Socket(Protocol):
-    """What is used of gevent's sockets, which have no types."""
-
-    def sendall(self, data: bytes) -> None: ...
-    def recv(self, size: int) -> bytes: ...
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
+"""Servers drop idle connections after 2 s (gunicorn) and 5 s (uvicorn); a drop on the way would be an error."""
 
 
 class StreamedResponse(HTTPSocketPoolResponse):
@@ -57,10 +44,10 @@ class HttpPool:
     def __init__(self, url: str, connect_timeout_s: float = 10.0) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
-        self._tls = gevent.ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
-        self._addresses: list[Any] = []
+        self._addresses: list[Address] = []
         self._prefix = parts.path.rstrip("/")
         self._host_header = parts.netloc.rpartition("@")[2]
         self._connect_timeout_s = connect_timeout_s
@@ -86,14 +73,15 @@ class HttpPool:
         except BaseException:
             sock.close()
             raise
-        return StreamedResponse(sock, self, block_size=BLOCK_SIZE, method=method)
+        pool: Any = self  # the response calls two of its methods, and asks for no other
+        return StreamedResponse(sock, pool, block_size=BLOCK_SIZE, method=method)
 
     def get_socket(self) -> Socket:
         """A connection that is idle and still open, or a new one."""
         fresh = time.monotonic() - IDLE_S
         while self._idle:
             sock, since = self._idle.pop()
-            if since > fresh and not _readable(sock):
+            if since > fresh and not greenlets.readable(sock):
                 return sock
             sock.close()
         return self._connect()
@@ -108,8 +96,7 @@ class HttpPool:
 
     def _connect(self) -> Socket:
         if not self._addresses:
-            found = gevent.socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_STREAM)
-            self._addresses = [(*entry[:3], entry[4]) for entry in found]
+            self._addresses = greenlets.addresses(self._host, self._port)
         for place, address in enumerate(self._addresses):
             try:
                 sock = self._connected(*address)
@@ -124,23 +111,16 @@ class HttpPool:
         return sock
 
     def _connected(self, family: int, kind: int, protocol: int, address: Any) -> Socket:
-        sock = gevent.socket.socket(family, kind, protocol)
+        sock = greenlets.new_socket(family, kind, protocol)
         try:
             sock.settimeout(self._connect_timeout_s)
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
-                sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+                sock = greenlets.over_tls(sock, self._host)
             # One timer a request is enough; one a read would cost as much as the read.
             sock.settimeout(None)
         except BaseException:
             sock.close()
             raise
-        return sock  # type: ignore[no-any-return]  # gevent has no types
-
-
-def _readable(sock: Socket) -> bool:
-    """An idle connection has nothing to say: what is readable is its end."""
-    watcher = _poll()
-    watcher.register(sock.fileno(), select.POLLIN)
-    return bool(watcher.poll(0))
+        return sock

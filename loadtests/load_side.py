@@ -1,11 +1,12 @@
-"""The sending side of a Locust run, in each load process: plays its deal and reports its samples to the collecting side."""
+"""The sending side of a Locust run, in each load process: plays its deal and reports its samples."""
 
 import gc
 import time
+from typing import Any
 
-import gevent
 from locust.env import Environment
 
+from loadtests import greenlets
 from loadtests.collector import Outbox
 from loadtests.corpus import Corpus
 from loadtests.exchange import Exchanger
@@ -19,21 +20,22 @@ REPORT_S = 1.0
 
 
 class LoadSide:
-    """Plays the share that is dealt to it; samples leave once a second, and at once when the share is played."""
+    """Plays the share that is dealt to it; samples leave once a second, and when the share is played."""
 
     def __init__(
         self, environment: Environment, plan: Plan, deal: Deal, corpus: Corpus, exchanger: Exchanger
     ) -> None:
         assert environment.runner is not None
         self._send = environment.runner.send_message
-        self._fire = environment.events.request.fire
+        # Locust's hooks have no types.
+        self._fire: Any = environment.events.request.fire
         self.player = Player(plan, deal, corpus, exchanger, self._take)
         self._outbox = Outbox(plan, deal.worker)
         self._over = False
         # What is there by now stays: a collection that walks it would stall every reader.
         gc.freeze()
         self._ticker = Ticker()
-        self._reporting = gevent.spawn(self._report)
+        self._reporting = greenlets.spawn(self._report)
 
     @property
     def played(self) -> bool:
@@ -47,7 +49,7 @@ class LoadSide:
 
     def _report(self) -> None:
         while not self._over:
-            gevent.sleep(REPORT_S)
+            greenlets.sleep(REPORT_S)
             self._flush()
 
     def _take(self, sample: Sample) -> None:
@@ -68,7 +70,11 @@ class LoadSide:
 
     def _tell_locust(self, sample: Sample) -> None:
         """Two entries in Locust's own statistics: the first content of a stream, and the whole answer."""
-        about = {"request_type": sample.kind, "response_length": sample.chars, "context": {}}
+        about: dict[str, Any] = {
+            "request_type": sample.kind,
+            "response_length": sample.chars,
+            "context": {},
+        }
         if sample.kind == "stream" and sample.first_ns is not None:
             first_ms = (sample.first_ns - sample.start_ns) / 1e6
             self._fire(name="first content", response_time=first_ms, exception=None, **about)

@@ -1,7 +1,7 @@
 """Locust users that replay a plan: `locust -f loadtests/locustfile.py --headless --plan plan.json`.
 
-Locust spawns the users, spreads them over processes and hosts, and carries their messages; pace, clock and samples
-are the plan's own, so that Locust's waiting and its rounded statistics stand beside the measurement and not in it.
+Locust spawns the users, spreads them over processes and hosts, and carries their messages; pace, clock and
+samples are the plan's own, so that its waiting and rounded statistics stand beside the measurement, not in it.
 """
 
 import signal
@@ -11,13 +11,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gevent
-from gevent.event import AsyncResult
 from locust import User, events, task
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtests import greenlets
 from loadtests.conductor import DEAL_MESSAGE, HALT_MESSAGE, Conductor
 from loadtests.corpus import CorpusError, open_corpus
 from loadtests.exchange import Exchanger, side_of
@@ -35,23 +34,18 @@ UNUSABLE = 2
 class Replay(User):
     """A reader who sends requests of the plan until there are none left."""
 
-    dealt: ClassVar[AsyncResult] = AsyncResult()
+    dealt: ClassVar[greenlets.Box[LoadSide]] = greenlets.Box()
 
     @task
     def replay(self) -> None:
-        side: LoadSide = self.dealt.get()
-        side.player.play()
+        self.dealt.get().player.play()
         raise StopUser
 
 
-@events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--plan", required=True, help="a JSON file: what to send where, and how fast"
-    )
+    parser.add_argument("--plan", required=True, help="a JSON file: what to send where, how fast")
 
 
-@events.init.add_listener
 def prepare(environment: Environment, **_: Any) -> None:
     """Reads the plan, and takes the side or sides that this process is on."""
     assert environment.parsed_options is not None
@@ -64,19 +58,20 @@ def prepare(environment: Environment, **_: Any) -> None:
     except (PlanError, TargetsError, CorpusError) as error:
         sys.stderr.write(f"locustfile: {error}\n")
         sys.exit(UNUSABLE)
-    gevent.signal_handler(signal.SIGINT, _interrupt)
 
 
 def _take_collecting_side(environment: Environment, plan: Plan) -> None:
     options = environment.parsed_options
     assert options is not None
-    Conductor(environment, plan)
+    conductor = Conductor(environment, plan)
     keepers = options.expect_workers if isinstance(environment.runner, MasterRunner) else 1
     if options.num_users is None:
         options.num_users = plan.users if plan.rate is None else keepers
     # All at once: it is the plan that spreads their starts.
     options.spawn_rate = options.num_users
     options.only_summary = True
+    # By default Ctrl-C would end whichever reader happens to run.
+    greenlets.on_signal(signal.SIGINT, conductor.interrupt)
 
 
 def _take_load_side(environment: Environment, plan: Plan) -> None:
@@ -98,9 +93,10 @@ def _take_load_side(environment: Environment, plan: Plan) -> None:
 
     environment.runner.register_message(DEAL_MESSAGE, deal)
     environment.runner.register_message(HALT_MESSAGE, halt)
-    environment.events.quitting.add_listener(halt)
+    hooks: Any = environment.events  # Locust's hooks have no types
+    hooks.quitting.add_listener(halt)
 
 
-def _interrupt() -> None:
-    """From here it reaches the main greenlet alone; by default it would end whichever reader happens to run."""
-    raise KeyboardInterrupt
+_hooks: Any = events
+_hooks.init_command_line_parser.add_listener(add_options)
+_hooks.init.add_listener(prepare)

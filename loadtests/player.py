@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import gevent
-from gevent.pool import Group
-
+from loadtests import greenlets
 from loadtests.corpus import Corpus
 from loadtests.exchange import Exchanger, Outcome
 from loadtests.reading import Answer
@@ -78,7 +76,7 @@ class Player:
             due_ns = time.monotonic_ns()
 
     def _play_open(self, rate: float) -> None:
-        sending = Group()
+        sending = greenlets.group()
         for index, due_ns in self._arrivals(rate):
             request, wire = self._prepared(index)
             sleep_until(due_ns)
@@ -103,7 +101,8 @@ class Player:
     def _send(self, index: int, request: Request, wire: bytes, due_ns: int) -> None:
         try:
             outcome = self._exchanger.exchange(request, wire)
-        except Exception:  # noqa: BLE001  # a defect of ours must cost one sample, not a run that never ends
+        except Exception:
+            # A defect of ours may cost one sample, and not make a run that never ends.
             logger.exception("request %d", index)
             outcome = Outcome(due_ns, error="defect")
         self._on_sample(self._sample(index, due_ns, outcome))
@@ -138,4 +137,4 @@ class Player:
 def sleep_until(due_ns: int) -> None:
     """Lets the other greenlets run until a time of the monotonic clock; gevent's own sleep may end early."""
     while (left_ns := due_ns - time.monotonic_ns()) > 0:
-        gevent.sleep(left_ns / NS_PER_S)
+        greenlets.sleep(left_ns / NS_PER_S)

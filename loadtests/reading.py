@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from loadtests.json_path import JsonPath
-from loadtests.sse_reader import SseReader, ServerEvent
+from loadtests.sse_reader import ServerEvent, SseReader
 from loadtests.targets import AnswerPaths, ErrorPaths, EventPaths
 
 _decode = msgspec.json.Decoder().decode

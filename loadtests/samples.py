@@ -20,9 +20,9 @@ class SamplesError(Exception):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One replayed request; times are monotonic nanoseconds.
 
-    `first_ns` and `last_ns` are the socket reads that brought the first and the last content; for a batch answer both
-    are the read that completed the body. `chunk_us` are offsets from `start_ns`, one for each content chunk, and
-    `chunk_chars` the characters in each. `error` is a short code, None for a whole answer.
+    `first_ns` and `last_ns` are the socket reads that brought the first and the last content; for a batch
+    answer both are the read that completed the body. `chunk_us` are offsets from `start_ns`, one for each
+    content chunk, and `chunk_chars` the characters in each. `error` is a short code, None for a whole answer.
     """
 
     stack: str

@@ -51,10 +51,10 @@ class PlanError(Exception):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stretch of a replay: requests `first` to `first + count - 1` of the corpus, against one URL.
 
-    `rate` in requests a second makes an open loop (a seeded Poisson schedule); without it `users` ask in a closed
-    loop, their starts spread evenly over `stagger_s`. `targets` is a TOML file, ours when None; `corpus` a JSONL
-    file, the seeded one when None. `kind` asks for another form of answer than the stack's own. `model` and
-    `max_tokens` are put into every request. `timeout_s` is for a whole answer. `samples` is a file name in `out`.
+    `rate` in requests a second makes an open loop (a seeded Poisson schedule); without it `users` ask in a
+    closed loop, their starts spread evenly over `stagger_s`. `targets` is a TOML file, ours when None; `corpus`
+    a JSONL file, the seeded one when None. `kind` asks for another form of answer than the stack's own. `model`
+    and `max_tokens` are put into every request. `timeout_s` is for a whole answer, `samples` a file in `out`.
     """
 
     stack: str
@@ -85,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def answers(self) -> Kind:
-        """How answers come: in one batch from the legacy stack, else as a stream, unless `kind` says otherwise."""
+        """How answers come: in a batch from the legacy stack, else as a stream; `kind` overrules that."""
         return self.kind or ("batch" if self.stack == "legacy_flask" else "stream")
 
     @property

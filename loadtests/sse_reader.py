@@ -8,7 +8,7 @@ _LINE_ENDS = (b"\n", b"\r")
 
 @dataclass(slots=True)
 class ServerEvent:
-    """One dispatched event; `at_ns` is the `now_ns` of the feed that completed it, `id` the last event id by then."""
+    """An event; `at_ns` is the `now_ns` of the feed that completed it, `id` the last event id then."""
 
     name: str
     data: str
@@ -48,7 +48,7 @@ class SseReader:
         return events
 
     def flush(self) -> bytes:
-        """Ends the stream: returns the bytes of an event that was never completed, which the standard discards."""
+        """Ends the stream: returns what there is of an unfinished event, which the standard drops."""
         lost = b"\n".join([*self._data, self._rest]) if self._data or self._rest else b""
         self._rest, self._name = b"", b""
         self._data.clear()

@@ -33,8 +33,8 @@ class AnswerPaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EventPaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a stream's events have what: names of events, and dotted paths into the JSON of their data.
 
-    Without `text_event` every event is looked at for text. The end is `done_event` or the literal `done_data`; a failure is
-    `failure_event`, or any event that has something at `failure_path`.
+    Without `text_event` every event is looked at for text. The end is `done_event` or the literal `done_data`;
+    a failure is `failure_event`, or any event that has something at `failure_path`.
     """
 
     text: str

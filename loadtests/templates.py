@@ -43,8 +43,8 @@ def check(template: Any) -> None:
 def render(template: Any, chat: ChatRequest) -> Any:
     """The JSON value of a template for one request; fields without a value are left out.
 
-    A string that is one placeholder becomes the value itself, of whatever type; a placeholder inside a longer string
-    becomes text.
+    A string that is one placeholder becomes the value itself, of whatever type; a placeholder inside a longer
+    string becomes text.
     """
     if isinstance(template, str):
         return _rendered_text(template, chat)
@@ -58,7 +58,7 @@ def render(template: Any, chat: ChatRequest) -> Any:
 
 
 def resolve(text: str, environment: Mapping[str, str]) -> str:
-    """Replaces each ${NAME} by the environment's value; raises TemplateError, naming the variable, without its value."""
+    """Replaces each ${NAME} by the environment's value; raises TemplateError, which never shows a value."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]

@@ -2,8 +2,7 @@
 
 import time
 
-import gevent
-
+from loadtests import greenlets
 from loadtests.player import sleep_until
 
 TICK_NS = 10_000_000
@@ -14,7 +13,7 @@ class Ticker:
 
     def __init__(self) -> None:
         self._lateness_us: list[int] = []
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = greenlets.spawn(self._run)
 
     def take(self) -> list[int]:
         """The lateness of the ticks since the last call, in microseconds."""
