@@ -47,12 +47,12 @@ class SseReader:
                 events.append(event)
         return events
 
-    def flush(self) -> bytes:
-        """Ends the stream: returns what there is of an unfinished event, which the standard drops."""
-        lost = b"\n".join([*self._data, self._rest]) if self._data or self._rest else b""
+    def flush(self) -> bool:
+        """Ends the stream: true when it broke off inside an event, which the standard drops."""
+        broken_off = bool(self._data or self._rest)
         self._rest, self._name = b"", b""
         self._data.clear()
-        return lost
+        return broken_off
 
     def _opened(self, chunk: bytes) -> bytes:
         """Holds the start back until it is known whether it is a byte order mark."""
