@@ -43,10 +43,8 @@ def _particulars(measured: Measured) -> list[str]:
             "No timeline of the model was kept (the endpoints are not fed by the simulator), so API overhead, "
             "first-chunk delay and relay lag are not measured."
         )
-    elif measured.summary.stacks.fastapi_app.relay_lag_ms:
-        found.append(
-            "Relay lag is taken from every token of about 1,000 requests, spread over the run."
-        )
+    elif lag := measured.summary.stacks.fastapi_app.relay_lag_ms:
+        found.append(f"Relay lag is taken from {lag.n:,} tokens, of requests spread over the run.")
     found.extend(
         _retries(stack) for stack in (measured.legacy, measured.streaming) if stack.retried
     )

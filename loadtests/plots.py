@@ -77,6 +77,9 @@ def cumulative_shares(
     axes: Axes, legacy: Floats, streaming: Floats, palette: Palette, *, from_zero: bool
 ) -> None:
     """For each stack the share of requests that were done within x; values in ms, drawn in seconds."""
+    if not len(legacy) and not len(streaming):
+        axes.set_axis_off()
+        return
     if len(legacy):
         _curve(axes, legacy, palette.legacy, NAMES["legacy_flask"])
     if len(streaming):

@@ -15,6 +15,8 @@ from .figures import Summary
 from .records import RunFileError
 from .summary import measure
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def write(out: Path) -> Summary:
     """Writes summary.json, report.md and report.html into a run directory and returns the summary.
@@ -89,8 +91,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m loadtests report`."""
     parser.add_argument("out", type=Path, help="directory of a finished run")
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="also draw a picture (.png, .svg)"
+        "--picture", type=_picture, metavar="FILE", help="also draw a picture (.png, .svg)"
     )
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(PICTURES)}")
+    return Path(text)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ def write_stalls(out: Path, lateness_us: list[float]) -> None:
     """The same stalls for both stacks."""
     lines = [{"stack": s, "phase": "1", "worker": 0, "lateness_us": lateness_us} for s in STACKS]
     (out / "stalls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def change_lines(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Rewrites a JSONL file, each line as `change` returns it."""
+    lines = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def run_json(shape: Shape) -> dict[str, Any]:
