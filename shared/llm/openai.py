@@ -47,7 +47,7 @@ class OpenAILLM:
             for data in response.http_response.iter_raw():
                 if delta := decoder.feed(data):
                     yield delta
-                if decoder.done:
+                if decoder.ended:
                     break
             yield decoder.flush()
 
@@ -93,7 +93,7 @@ class AsyncOpenAILLM:
                 async for data in response.http_response.aiter_raw():
                     if delta := decoder.feed(data):
                         yield delta
-                    if decoder.done:
+                    if decoder.ended:
                         break
                 yield decoder.flush()
 

@@ -4,7 +4,9 @@ Sources: the provider's chat completion and chat completion chunk objects; serve
 WHATWG HTML standard, section 9.2.6 (lines end in LF or CRLF; no provider ends them in a lone CR).
 """
 
-from typing import Any
+import contextlib
+import json
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -44,9 +46,18 @@ class _Answer(msgspec.Struct):
     model: str = ""
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
+    torn: ClassVar[bool] = False
 
 
+class _Torn(_Answer):
+    """An answer whose contents may hold halves of surrogate pairs; its other strings do not."""
+
+    torn: ClassVar[bool] = True
+
+
+# msgspec.DecodeError, json's error and UnicodeDecodeError are ValueErrors; nesting has no bound but this one.
+_MALFORMED = (ValueError, RecursionError)
 _decoder = msgspec.json.Decoder(_Answer)
 
 
@@ -71,7 +82,7 @@ def reply(body: bytes) -> ChatReply:
     return ChatReply(
         id=answer.id,
         model=answer.model,
-        text=choice.message.content or "",
+        text=_whole(choice.message.content or ""),
         finish_reason=choice.finish_reason,
         usage=_usage(answer.usage),
     )
@@ -82,35 +93,44 @@ class StreamDecoder:
 
     def __init__(self) -> None:
         self._tail = b""
+        self._half = ""
         self._id = ""
         self._model = ""
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
-        self.done: Done | None = None
+        self._end: Done | UpstreamError = UpstreamProtocolError()
+        self.ended = False
 
     def feed(self, data: bytes) -> Delta | None:
-        """The tokens that this read completed, if any; `done` is set once the stream said so.
-
-        Raises UpstreamProtocolError for what is not a chunk, UpstreamError for an error object.
-        """
+        """The tokens that this read completed, if any; `ended` is set once nothing can follow them."""
         *lines, self._tail = (self._tail + data).split(b"\n")
-        if len(self._tail) > MAX_EVENT_BYTES:
-            raise UpstreamProtocolError
         pieces: list[str] = []
-        for line in lines:
-            if line.startswith(b"data:") and self.done is None:
-                self._event(line[5:].strip(), pieces)
+        try:
+            for line in lines:
+                if line.startswith(b"data:") and not self.ended:
+                    self._event(line[5:].strip(), pieces)
+            if len(self._tail) > MAX_EVENT_BYTES:
+                raise UpstreamProtocolError
+        except UpstreamError as error:
+            # Said by flush: the tokens before it are the reader's all the same.
+            self._end, self.ended = error, True
         return Delta(tuple(pieces)) if pieces else None
 
     def flush(self) -> Done:
-        """The end of the body; raises UpstreamProtocolError when the stream did not say that it was done."""
-        if self.done is None:
-            raise UpstreamProtocolError
-        return self.done
+        """The end of the stream, or of its body.
+
+        Raises UpstreamProtocolError for what is not a chunk and for a stream that did not say that it was
+        done, UpstreamError for an error object.
+        """
+        if isinstance(self._end, UpstreamError):
+            raise self._end
+        return self._end
 
     def _event(self, data: bytes, pieces: list[str]) -> None:
         if data == DONE:
-            self.done = self._finish()
+            if self._half:
+                pieces.append(_whole(self._half))
+            self._end, self.ended = self._finish(), True
             return
         chunk = _decode(data)
         if chunk.usage is not None:
@@ -118,11 +138,20 @@ class StreamDecoder:
         for choice in chunk.choices or ():
             if choice.index != 0:
                 continue
-            if choice.delta is not None and choice.delta.content:
-                pieces.append(choice.delta.content)
+            if choice.delta is not None and (text := choice.delta.content):
+                if chunk.torn or self._half:
+                    text = self._joined(text)
+                if text:
+                    pieces.append(text)
             self._finish_reason = choice.finish_reason or self._finish_reason
         if not self._id:
             self._id, self._model = chunk.id, chunk.model
+
+    def _joined(self, text: str) -> str:
+        """Joins a surrogate pair that was cut between two chunks; holds back the half at the end."""
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return _whole(text.removesuffix(self._half))
 
     def _finish(self) -> Done:
         if self._finish_reason is None:
@@ -136,20 +165,43 @@ class StreamDecoder:
 
 
 def _decode(data: bytes) -> _Answer:
+    answer: _Answer | None
     try:
         answer = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        answer = None
+    except _MALFORMED:
+        answer = _torn(data)
     if answer is None:
         raise UpstreamProtocolError
-    if answer.error is not None and bytes(answer.error) != b"null":
-        raise _stated(bytes(answer.error))
+    if answer.error:
+        raise _stated(answer.error)
     return answer
 
 
-def _stated(error: bytes) -> UpstreamError:
+def _torn(data: bytes) -> _Torn | None:
+    """The slow path for an escaped surrogate that lacks its other half, which msgspec refuses."""
+    if b"\\ud" not in data.lower():
+        return None
+    with contextlib.suppress(*_MALFORMED):
+        value = json.loads(data.decode(), object_pairs_hook=_mended)
+        return msgspec.convert(value, _Torn)
+    return None
+
+
+def _mended(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        name: _whole(value) if isinstance(value, str) and name != "content" else value
+        for name, value in pairs
+    }
+
+
+def _whole(text: str) -> str:
+    """The text with surrogate pairs joined and halves of them replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _stated(error: object) -> UpstreamError:
     """The error that an error object stands for; its own words stay with us."""
-    return UpstreamRateLimited() if b"rate_limit" in error else UpstreamError()
+    return UpstreamRateLimited() if "rate_limit" in str(error) else UpstreamError()
 
 
 def _usage(counted: _Usage | None) -> Usage | None:
