@@ -18,9 +18,10 @@ from loadtests.options import RunOptions
 from loadtests.parity import compare
 from loadtests.processes import cpu_s, rss_mib
 from loadtests.profiles import PROFILES
+from loadtests.records import STACKS, StackName
 from loadtests.samples import read_samples
 from loadtests.scenarios import Plan
-from loadtests.stage import LEGACY, STACKS, STREAMING, Stage
+from loadtests.stage import LEGACY, STREAMING, Stage
 from shared.settings import Settings
 
 HANDLING_REQUESTS, HANDLING_USERS = 1000, 16
@@ -111,7 +112,7 @@ class Replay:
         if stage.simulator:
             stage.control("timeline")
 
-    def _handle(self, stage: Stage, name: str) -> dict[str, float]:
+    def _handle(self, stage: Stage, name: StackName) -> dict[str, float]:
         """Claim A6: the same small request to both, answered at once by the upstream, not streamed."""
         plan = msgspec.structs.replace(
             self._plan(stage, name, "handling", range(HANDLING_REQUESTS)),
@@ -131,7 +132,7 @@ class Replay:
             "n": HANDLING_REQUESTS,
         }
 
-    def _warm_up(self, stage: Stage, name: str) -> None:
+    def _warm_up(self, stage: Stage, name: StackName) -> None:
         """Every user asks once: connections, threads and caches are there before anything counts."""
         plan = self._plan(stage, name, "warm-up", range(self.options.users))
         if stage.simulator:
@@ -150,7 +151,7 @@ class Replay:
             if halves[turn]:
                 self.block(stage, name, f"{letter}{turn + 1}", halves[turn])
 
-    def block(self, stage: Stage, name: str, phase: str, indices: range) -> None:
+    def block(self, stage: Stage, name: StackName, phase: str, indices: range) -> None:
         """One counted stretch of one stack, and the simulator's timeline of it."""
         plan = self._plan(stage, name, phase, indices)
         try:
@@ -158,7 +159,7 @@ class Replay:
         finally:
             self._keep_timeline(stage, plan)
 
-    def _plan(self, stage: Stage, name: str, phase: str, indices: range) -> Plan:
+    def _plan(self, stage: Stage, name: StackName, phase: str, indices: range) -> Plan:
         chosen = self.options
         return Plan(
             stack=name,
@@ -177,7 +178,7 @@ class Replay:
             workers=min(chosen.processes, chosen.users, len(indices)),
         )
 
-    def _stretch(self, stage: Stage, name: str, plan: Plan) -> Usage:
+    def _stretch(self, stage: Stage, name: StackName, plan: Plan) -> Usage:
         """Replays a plan and returns what it used; the memory of the stack is read once a second."""
         used = Usage()
         pids = [
@@ -233,7 +234,7 @@ class Replay:
         settings = Settings.load()
         return {"tokens": settings.coalesce_tokens, "window_ms": settings.coalesce_ms}
 
-    def _stack_facts(self, name: str) -> dict[str, Any]:
+    def _stack_facts(self, name: StackName) -> dict[str, Any]:
         usage, chosen = self._usage[name], self.options
         facts_known = {"measured_s": usage.wall_s, "warmup": chosen.users}
         if chosen.own_endpoints:
@@ -267,11 +268,11 @@ def _span_s(samples: Path, stack: str) -> float:
     return (last - min(sample.start_ns for sample in mine)) / 1e9
 
 
-def _answer_s(profile_name: str) -> float:
+def _answer_s(profile_name: StackName) -> float:
     profile = PROFILES[profile_name]
     return (profile.first_token_ms + profile.generation_ms) / 1000
 
 
-def _rss(stage: Stage, name: str) -> float:
+def _rss(stage: Stage, name: StackName) -> float:
     child = stage.stacks[name].child
     return rss_mib(child.pid) if child else 0.0

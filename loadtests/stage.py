@@ -18,9 +18,10 @@ from loadtests.processes import (
     free_port,
     python,
 )
+from loadtests.records import STACKS, StackName
 
-LEGACY, STREAMING = "legacy_flask", "fastapi_app"
-STACKS = (LEGACY, STREAMING)
+LEGACY: StackName = "legacy_flask"
+STREAMING: StackName = "fastapi_app"
 
 
 @dataclass(frozen=True, slots=True)

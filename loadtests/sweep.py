@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -17,18 +18,28 @@ from loadtests import options
 from loadtests.join import read_stacks
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
+from loadtests.records import STACKS, StackName
 from loadtests.replay import Replay
 from loadtests.run import interruptible, make_room
-from loadtests.stage import LEGACY, STACKS, Stage, StageOptions, raised
+from loadtests.stage import LEGACY, Stage, StageOptions, raised
 from loadtests.stats import Distribution, distribution
 from shared.settings import Settings
 
 ARTICLE_OVERHEAD_MS = 800.0
 KNEE_MS = 100.0
-LEVELS = "50,100,110,125,150,200,300"
+HARNESS_MS = KNEE_MS / 5
+LEVELS = "50,100,125,200,300,400,500,600,700"
+GIVEN_UP_MS = 2 * ARTICLE_OVERHEAD_MS
 ROUNDS = 2
 
-Level = dict[str, Distribution | None]
+
+class Level(msgspec.Struct, frozen=True):
+    """A stack at a load: API overhead in ms, and how late simulator or client were, in ms at p99."""
+
+    users: int
+    overhead: Distribution
+    harness_late_p99_ms: float
+    harness_limited: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,54 +78,58 @@ def main(arguments: argparse.Namespace) -> int:
         return 130
     (chosen.out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
     console.print(_table(summary))
+    console.print(_conclusion(summary))
     console.print(f"  {chosen.out / 'summary.json'}", highlight=False)
     return 0
 
 
-def _sweep(
-    chosen: RunOptions, levels: list[int], stage: Stage, console: Console
-) -> dict[str, object]:
-    measured: dict[int, Level] = {}
+def _sweep(chosen: RunOptions, levels: list[int], stage: Stage, console: Console) -> dict[str, Any]:
+    """Every stack is taken up to the load at which it has long given way, and no further."""
+    measured: dict[StackName, dict[int, Level]] = {name: {} for name in STACKS}
     for users in levels:
-        measured[users] = _measure(chosen, users, stage, console)
-    crossing = load_at(_medians(measured, LEGACY), ARTICLE_OVERHEAD_MS)
-    if crossing is not None and crossing not in measured:
-        measured[crossing] = _measure(chosen, crossing, stage, console)
-    knees = {name: load_at(_medians(measured, name), KNEE_MS) for name in STACKS}
+        for name in STACKS:
+            if all(level.overhead.p50 < GIVEN_UP_MS for level in measured[name].values()):
+                measured[name][users] = _measure(chosen, users, name, stage, console)
+    crossing = load_at(_medians(measured[LEGACY]), ARTICLE_OVERHEAD_MS)
+    if crossing is not None:
+        for name in STACKS:
+            if crossing not in measured[name]:
+                measured[name][crossing] = _measure(chosen, crossing, name, stage, console)
     return {
         "profile": chosen.profile,
         "legacy_threads": Settings.load().legacy_threads * chosen.workers,
-        "levels": [
-            {"users": users} | {name: measured[users][name] for name in STACKS}
-            for users in sorted(measured)
-        ],
-        "knee": {"api_overhead_p50_above_ms": KNEE_MS} | knees,
-        "a4": {
+        "levels": {
+            name: [levels[users] for users in sorted(levels)] for name, levels in measured.items()
+        },
+        "knee": {name: load_at(_medians(levels), KNEE_MS) for name, levels in measured.items()},
+        "a4": crossing
+        and {
             "users": crossing,
-            "api_overhead_p50_ms": {
-                name: getattr(measured[crossing][name], "p50", None) for name in STACKS
-            }
-            if crossing is not None
-            else None,
+            "api_overhead_p50_ms": {name: measured[name][crossing].overhead.p50 for name in STACKS},
         },
     }
 
 
-def _measure(chosen: RunOptions, users: int, stage: Stage, console: Console) -> Level:
-    """API overhead of both stacks at a load, in ms; raises StartError when a request failed."""
-    out = chosen.out / f"users-{users}"
+def _measure(
+    chosen: RunOptions, users: int, name: StackName, stage: Stage, console: Console
+) -> Level:
+    """One stack at one load; raises StartError when a request failed."""
+    out = chosen.out / f"{name}-{users}"
     (out / "logs").mkdir(parents=True, exist_ok=True)
     count = users * ROUNDS
     replay = Replay(dataclasses.replace(chosen, users=users, requests=count, out=out), console)
-    for name in STACKS:
-        replay.block(stage, name, "A1" if name == LEGACY else "B1", range(count))
-    stacks, _ = read_stacks(out)
-    failed = sum(len(rows.failed) for rows in stacks.values())
-    if failed:
-        raise StartError(f"{failed} requests failed at {users} users; see {out / 'samples.jsonl'}")
-    return {
-        name: distribution(rows.milliseconds("api_overhead_ms")) for name, rows in stacks.items()
-    }
+    stage.control("stats?reset=1")
+    replay.block(stage, name, f"{users}", range(count))
+    missed = json.loads(stage.control("stats"))["deadline_miss_ms"]["p99"]
+    rows = read_stacks(out)[0][name]
+    spread = distribution(rows.milliseconds("api_overhead_ms"))
+    if rows.failed or spread is None:
+        raise StartError(
+            f"{len(rows.failed)} requests to {name} failed at {users} users; see {out}"
+        )
+    dispatched = distribution(rows.dispatch_delays_ms())
+    late = max(missed or 0.0, dispatched.tail if dispatched else 0.0)
+    return Level(users, spread, late, late > HARNESS_MS)
 
 
 def load_at(medians: dict[int, float], overhead_ms: float) -> int | None:
@@ -133,9 +148,11 @@ def load_at(medians: dict[int, float], overhead_ms: float) -> int | None:
     return None
 
 
-def _medians(measured: dict[int, Level], name: str) -> dict[int, float]:
-    found = {users: level.get(name) for users, level in measured.items()}
-    return {users: spread.p50 for users, spread in found.items() if spread is not None}
+def _medians(levels: dict[int, Level]) -> dict[int, float]:
+    """Without the loads at which the harness, and not the stack, was late."""
+    return {
+        users: level.overhead.p50 for users, level in levels.items() if not level.harness_limited
+    }
 
 
 def _levels(text: str) -> list[int]:
@@ -145,18 +162,30 @@ def _levels(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _table(summary: dict[str, object]) -> Table:
-    table = Table(
-        "users", "Flask p50", "Flask p99", "FastAPI p50", "FastAPI p99", title="API overhead, ms"
-    )
-    levels = summary["levels"]
-    assert isinstance(levels, list)
-    for level in levels:
-        cells = [
-            "" if value is None else f"{value:,.1f}"
-            for name in STACKS
-            for value in (level[name].p50, level[name].p99)
-        ]
-        table.add_row(f"{level['users']:,}", *cells)
-    table.caption = json.dumps({"knee": summary["knee"], "a4": summary["a4"]})
+def _table(summary: dict[str, Any]) -> Table:
+    table = Table("stack", "users", "p50", "p99", "", title="API overhead, ms")
+    for name, levels in summary["levels"].items():
+        for level in levels:
+            late = "the harness was the limit" if level.harness_limited else ""
+            p99 = level.overhead.tail
+            table.add_row(
+                name, f"{level.users:,}", f"{level.overhead.p50:,.1f}", f"{p99:,.1f}", late
+            )
+        table.add_section()
     return table
+
+
+def _conclusion(summary: dict[str, Any]) -> str:
+    knees = ", ".join(
+        f"{name} at {users} users" if users else f"{name} at none of these loads"
+        for name, users in summary["knee"].items()
+    )
+    lines = [f"Knee (median overhead of {KNEE_MS:.0f} ms): {knees}."]
+    if a4 := summary["a4"]:
+        batch, stream = (a4["api_overhead_p50_ms"][name] for name in STACKS)
+        lines.append(
+            f"A4: the article's {ARTICLE_OVERHEAD_MS:.0f} ms of overhead are the queue for "
+            f"{summary['legacy_threads']} threads: {batch:,.0f} ms in Flask at {a4['users']} users, "
+            f"{stream:,.1f} ms in FastAPI at the same load."
+        )
+    return "\n".join(lines)
