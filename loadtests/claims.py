@@ -28,6 +28,15 @@ ARTICLE_HANDLING_GAIN = 0.40
 
 
 @dataclass(frozen=True)
+class Others:
+    """What the claims need beyond the summary: medians over the streamed answers, and the rates for A6."""
+
+    tokens: int | None
+    model_total: float | None
+    handling: Mapping[StackName, Handling] | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """The figures the verdicts rest on: medians in ms, None where they were not measured."""
 
@@ -47,13 +56,12 @@ class Facts:
     first_chunk_tail: float | None
     model_first: float | None
     model_generation: float | None
+    model_total: float | None
     handling_gain: float | None
 
     @classmethod
-    def of(
-        cls, summary: Summary, handling: Mapping[StackName, Handling] | None, tokens: int | None
-    ) -> "Facts":
-        """From a summary, the run's handling rates (claim A6) and the median tokens of an answer."""
+    def of(cls, summary: Summary, others: "Others") -> "Facts":
+        """From a summary and what a summary does not hold."""
         legacy, stream = summary.stacks.legacy_flask, summary.stacks.fastapi_app
         delay = stream.first_chunk_delay_ms
         return cls(
@@ -63,7 +71,7 @@ class Facts:
             errors=legacy.errors + stream.errors,
             compared=summary.answers.compared,
             identical=summary.answers.identical,
-            tokens=tokens,
+            tokens=others.tokens,
             batch_total=_median(legacy.total_ms),
             batch_overhead=_median(legacy.api_overhead_ms),
             stream_first=_median(stream.first_content_ms),
@@ -73,14 +81,9 @@ class Facts:
             first_chunk_tail=delay.p99 if delay else None,
             model_first=_median(summary.upstream.first_token_ms),
             model_generation=_median(summary.upstream.generation_ms),
-            handling_gain=_gain(handling),
+            model_total=others.model_total,
+            handling_gain=_gain(others.handling),
         )
-
-    @property
-    def model_total(self) -> float | None:
-        if self.model_first is None or self.model_generation is None:
-            return None
-        return self.model_first + self.model_generation
 
     @property
     def article_model(self) -> bool:

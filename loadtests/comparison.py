@@ -142,24 +142,32 @@ def headline(summary: Summary) -> str:
 
 
 def explanation(summary: Summary) -> str:
-    """What stands below the headline: sooner by how much, and what streaming does not change."""
+    """What stands below the headline of a valid run: how much sooner, and what streaming does not change."""
     legacy, stream = summary.stacks.legacy_flask, summary.stacks.fastapi_app
     if not (
         legacy.first_content_ms and stream.first_content_ms and legacy.total_ms and stream.total_ms
     ):
         return ""
+    if not summary.valid:
+        return ""
     sooner = 1 - stream.first_content_ms.p50 / legacy.first_content_ms.p50
     return (
         f"The same {summary.requests:,} requests against each stack, "
         f"{summary.answers.identical:,} of {summary.answers.compared:,} answers identical. "
-        f"At the median the first content is there {percent(sooner)} sooner; the whole answer takes "
+        f"At the median the first content is there {percent(sooner)} sooner. The whole answer takes "
         f"{seconds(stream.total_ms.p50)} instead of {seconds(legacy.total_ms.p50)}"
-        f"{_model(summary)}."
+        f"{_overheads(summary)}."
     )
 
 
-def _model(summary: Summary) -> str:
-    first, generation = summary.upstream.first_token_ms, summary.upstream.generation_ms
-    if first is None or generation is None:
+def _overheads(summary: Summary) -> str:
+    before, after = (
+        summary.stacks.legacy_flask.api_overhead_ms,
+        summary.stacks.fastapi_app.api_overhead_ms,
+    )
+    if before is None or after is None:
         return ""
-    return f", of which the model needs {seconds(first.p50 + generation.p50)}"
+    return (
+        f": that time is the model's, to which the streaming stack adds {number(after.p50)} ms "
+        f"and the batch stack {number(before.p50)} ms"
+    )

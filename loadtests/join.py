@@ -65,6 +65,11 @@ class Row(msgspec.Struct, frozen=True):
         return _ms(self.upstream.first_ns, self.upstream.last_ns) if self.upstream else None
 
     @property
+    def upstream_total_ms(self) -> float | None:
+        """All of the model's time: uN - u0."""
+        return _ms(self.upstream.received_ns, self.upstream.last_ns) if self.upstream else None
+
+    @property
     def first_chunk_delay_ms(self) -> float | None:
         """What the stack adds to the model's own time to first token: (c1 - c0) - (u1 - u0)."""
         return _difference(self.first_content_ms, self.upstream_first_ms)
@@ -72,9 +77,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def api_overhead_ms(self) -> float | None:
         """What the stack adds in all: (cN - c0) - (uN - u0)."""
-        if self.upstream is None:
-            return None
-        return _difference(self.total_ms, _ms(self.upstream.received_ns, self.upstream.last_ns))
+        return _difference(self.total_ms, self.upstream_total_ms)
 
 
 @dataclass(frozen=True)

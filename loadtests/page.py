@@ -24,7 +24,7 @@ def page(measured: Measured) -> str:
     return _part(
         "page",
         headline=prose(comparison.headline(summary)),
-        explanation=prose(comparison.explanation(summary)),
+        explanation=_lead(summary),
         eyebrow=escape(_eyebrow(measured)),
         banner=_banner(summary),
         time_lines=_time_lines(request),
@@ -64,6 +64,11 @@ def _eyebrow(measured: Measured) -> str:
     run = measured.run
     load = f"{run.rate:g} requests a second" if run.rate else f"{run.users:,} users"
     return f"{run.scenario} \N{MIDDLE DOT} {run.requests:,} requests a stack \N{MIDDLE DOT} {load}"
+
+
+def _lead(summary: Summary) -> str:
+    text = comparison.explanation(summary)
+    return _part("lead", text=prose(text)) if text else ""
 
 
 def _banner(summary: Summary) -> str:

@@ -105,8 +105,19 @@ def _summary(evidence: Evidence) -> Summary:
         claims=[],
         confidence=_confidence(legacy, streaming),
     )
-    facts = claims.Facts.of(summary, run.handling, _tokens_an_answer(streaming))
+    facts = claims.Facts.of(summary, _others(streaming, run))
     return msgspec.structs.replace(summary, claims=claims.verdicts(facts))
+
+
+def _others(streaming: StackRows, run: Run) -> claims.Others:
+    counts = [row.sample.completion_tokens for row in streaming.rows]
+    tokens = distribution([n for n in counts if n is not None])
+    model = distribution(streaming.milliseconds("upstream_total_ms"))
+    return claims.Others(
+        tokens=int(tokens.p50) if tokens else None,
+        model_total=model.p50 if model else None,
+        handling=run.handling,
+    )
 
 
 def _batch_figures(stack: StackRows, run: Run) -> BatchFigures:
@@ -144,13 +155,6 @@ def _upstream(stack: StackRows) -> UpstreamFigures:
         first_token_ms=distribution(stack.milliseconds("upstream_first_ms")),
         generation_ms=distribution(stack.milliseconds("upstream_generation_ms")),
     )
-
-
-def _tokens_an_answer(stack: StackRows) -> int | None:
-    """The median, None when the endpoint does not report them."""
-    counts = [row.sample.completion_tokens for row in stack.rows]
-    known = distribution([n for n in counts if n is not None])
-    return int(known.p50) if known else None
 
 
 def _harness(evidence: Evidence) -> Harness:

@@ -25,6 +25,7 @@ COMPARE = Facts(
     first_chunk_tail=7.0,
     model_first=1_200.0,
     model_generation=6_400.0,
+    model_total=7_600.0,
     handling_gain=0.06,
 )
 UNKNOWN: dict[str, Any] = {
@@ -34,6 +35,7 @@ UNKNOWN: dict[str, Any] = {
     "first_chunk_tail": None,
     "model_first": None,
     "model_generation": None,
+    "model_total": None,
     "handling_gain": None,
     "tokens": None,
 }
@@ -66,6 +68,8 @@ def test_a_run_at_light_load() -> None:
         ("A2", {"first_chunk": 133.0}, "not reproduced"),
         ("A3", {"model_generation": 7_000.0}, "not reproduced"),
         ("A3", {"stream_total": 6_300.0}, "reproduced"),
+        ("A3", {"model_total": 6_300.0, "stream_total": 5_000.0}, "beaten"),
+        ("A3", {"model_total": 6_300.0}, "not reproduced"),
         ("A4", {"batch_overhead": 800.0, "stream_overhead": 100.0}, "beaten"),
         ("A4", {"batch_overhead": 800.0, "stream_overhead": 280.0}, "reproduced"),
         ("A4", {"batch_overhead": 800.0, "stream_overhead": 400.0}, "not reproduced"),

@@ -82,6 +82,7 @@ def test_an_invalid_run_is_no_headline(tmp_path: Path) -> None:
     assert "<h1>INVALID run" in text
     assert "the run was interrupted" in text
     assert "First words after" not in text
+    assert "sooner" not in re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
 
 
 def test_text_of_the_run_is_escaped(tmp_path: Path) -> None:
