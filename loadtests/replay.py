@@ -268,7 +268,7 @@ def _span_s(samples: Path, stack: str) -> float:
     return (last - min(sample.start_ns for sample in mine)) / 1e9
 
 
-def _answer_s(profile_name: StackName) -> float:
+def _answer_s(profile_name: str) -> float:
     profile = PROFILES[profile_name]
     return (profile.first_token_ms + profile.generation_ms) / 1000
 

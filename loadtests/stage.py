@@ -50,7 +50,7 @@ class Stack:
 class Stage:
     """What is up; without a simulator the stacks are a team's own."""
 
-    stacks: dict[str, Stack]
+    stacks: dict[StackName, Stack]
     cores: Cores
     simulator: Child | None = None
     upstream: str = ""
