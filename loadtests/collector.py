@@ -74,11 +74,6 @@ class Collector:
         self.errors = 0
 
     @property
-    def complete(self) -> bool:
-        """Whether every request has its sample."""
-        return self.done >= self._of
-
-    @property
     def closed(self) -> int:
         """How many workers have sent their last batch."""
         return len(self._closed)

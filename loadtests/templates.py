@@ -1,12 +1,13 @@
 """Templates of a request: JSON values and headers with placeholders, checked when they are read."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared.schemas import ChatRequest
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}|]*)(?:\|([^{}]*))?\}")
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -34,7 +35,7 @@ _READERS: dict[str, Callable[[ChatRequest], Any]] = {
 def check(template: Any) -> None:
     """Raises TemplateError for a placeholder that does not exist, anywhere in a template."""
     for text in _texts(template):
-        for name in _PLACEHOLDER.findall(text):
+        for name, _default in _PLACEHOLDER.findall(text):
             if name not in _READERS:
                 allowed = ", ".join(f"{{{known}}}" for known in _READERS)
                 raise TemplateError(f"unknown placeholder {{{name}}}; there are {allowed}")
@@ -44,7 +45,7 @@ def render(template: Any, chat: ChatRequest) -> Any:
     """The JSON value of a template for one request; fields without a value are left out.
 
     A string that is one placeholder becomes the value itself, of whatever type; a placeholder inside a longer
-    string becomes text.
+    string becomes text. `{model|gpt-4o-mini}` has a default for requests without a value.
     """
     if isinstance(template, str):
         return _rendered_text(template, chat)
@@ -77,9 +78,20 @@ def resolve(text: str, environment: Mapping[str, str]) -> str:
 def _rendered_text(template: str, chat: ChatRequest) -> Any:
     whole = _PLACEHOLDER.fullmatch(template)
     if whole:
-        value = _READERS[whole[1]](chat)
+        value = _value(whole, chat)
         return NOTHING if value is None else value
-    return _PLACEHOLDER.sub(lambda found: _as_text(_READERS[found[1]](chat)), template)
+    return _PLACEHOLDER.sub(lambda found: _as_text(_value(found, chat)), template)
+
+
+def _value(found: re.Match[str], chat: ChatRequest) -> Any:
+    """The request's own value, or the default behind the bar: a JSON value, or else text."""
+    value = _READERS[found[1]](chat)
+    if value is not None or found[2] is None:
+        return value
+    try:
+        return json.loads(found[2])
+    except ValueError:
+        return found[2]
 
 
 def _as_text(value: Any) -> str:

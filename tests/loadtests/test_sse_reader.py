@@ -1,4 +1,4 @@
-"""The decoder against the standard's rules, written down a second time as a plain function over the whole text."""
+"""The decoder against the standard's rules, written a second time as a function over the whole text."""
 
 import re
 

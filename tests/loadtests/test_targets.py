@@ -85,6 +85,14 @@ def test_a_conversation_gives_its_last_question_where_a_prompt_is_wanted(tmp_pat
     assert body_of(targets, ChatRequest(messages=messages)) == {"q": "three"}
 
 
+def test_a_default_stands_in_for_what_a_request_does_not_say(tmp_path: Path) -> None:
+    path = written(tmp_path, streaming='body = { m = "{model|gpt}", n = "{max_tokens|500}" }')
+    streaming = load_targets(path, {}).streaming
+    bare, full = ChatRequest(prompt="x"), ChatRequest(prompt="x", model="m", max_tokens=1)
+    assert json.loads(request_for(streaming, bare, "r-1").body) == {"m": "gpt", "n": 500}
+    assert json.loads(request_for(streaming, full, "r-1").body) == {"m": "m", "n": 1}
+
+
 def test_a_content_type_of_ones_own_stands(tmp_path: Path) -> None:
     path = written(tmp_path, legacy='headers = { content-type = "application/x-own" }')
     asked = request_for(load_targets(path, {}).legacy, ChatRequest(prompt="x"), "r-1")
