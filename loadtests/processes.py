@@ -160,9 +160,14 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_mib(pid: int) -> float:
-    """Resident memory of a process and its children now, in MiB."""
+    """Resident memory of a process and its children now, in MiB.
+
+    Pages that a forked worker shares with its parent are counted once (the kernel's proportional set size),
+    where the system tells; else every process counts all of its own.
+    """
     total = 0
     for process in _tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += process.memory_info().rss
+            memory = process.memory_full_info()
+            total += getattr(memory, "pss", memory.rss)
     return total / 2**20
