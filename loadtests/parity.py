@@ -4,17 +4,17 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
 import msgspec
 
-from loadtests import options
+from loadtests import differences, options
+from loadtests.differences import Reply
 from loadtests.options import OptionError, RunOptions
 from loadtests.parity_requests import Refusal, refusals, valid_requests
 from loadtests.processes import StartError
@@ -25,7 +25,6 @@ from shared.schemas import ChatRequest
 
 AT_ONCE = 12
 TIMEOUT_S = 120.0
-EXCERPT = 24
 JSON, EVENTS = "application/json", "text/event-stream"
 Named = Sequence[tuple[str, ChatRequest]]
 
@@ -49,16 +48,6 @@ class Probe:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back; `trouble` instead of a status when nothing did."""
-
-    status: int = 0
-    media_type: str = ""
-    body: bytes = b""
-    trouble: str = ""
-
-
 def compare(
     legacy_url: str,
     streaming_url: str,
@@ -74,7 +63,7 @@ def compare(
     probes = list(_probes(described, valid_requests() if requests is None else requests))
     comparison = _Comparison(legacy_url, streaming_url, described)
     with comparison.client, ThreadPoolExecutor(AT_ONCE) as pool:
-        lines = list(pool.map(comparison.differences, probes))
+        lines = list(pool.map(comparison.of, probes))
     return ParityResult(len(probes), [line for found in lines for line in found])
 
 
@@ -87,12 +76,12 @@ class _Comparison:
         self._batch = BatchReading(targets.legacy.answer)
         self._rules = StreamRules(targets.streaming.events)
 
-    def differences(self, probe: Probe) -> list[str]:
+    def of(self, probe: Probe) -> list[str]:
         """One line for each way in which the two replies to a probe differ."""
         sent = zip(self._urls, (probe.legacy, probe.streaming), strict=True)
         legacy, streaming = (self._reply(url, request) for url, request in sent)
         found = (
-            _refusals_differ(legacy, streaming)
+            differences.refusals(legacy, streaming)
             if probe.refused
             else self._answers_differ(probe, legacy, streaming)
         )
@@ -110,33 +99,19 @@ class _Comparison:
 
     def _answers_differ(self, probe: Probe, legacy: Reply, streaming: Reply) -> Iterator[str]:
         if not legacy.status == streaming.status == 200:
-            yield from _refusals_differ(legacy, streaming)
+            yield from differences.refusals(legacy, streaming)
             if legacy.status == streaming.status != 0:
-                yield f"is valid, and both refuse it: {_shown(legacy)}"
+                yield f"is valid, and both refuse it: {differences.shown(legacy)}"
             return
         expected = (JSON, EVENTS if probe.streams else JSON)
-        yield from _media_types_differ((legacy, streaming), expected)
+        yield from differences.media_types((legacy, streaming), expected)
         folded = self._folded(streaming.body) if probe.streams else self._batch.read(streaming.body)
-        yield from self._fields_differ(self._batch.read(legacy.body), folded)
+        yield from differences.answers(self._batch.read(legacy.body), folded, self._whole)
 
     def _folded(self, body: bytes) -> Answer:
         reading = StreamReading(self._rules)
         reading.feed(body, 0)
         return reading.answer
-
-    def _fields_differ(self, legacy: Answer, streaming: Answer) -> Iterator[str]:
-        for side, answer in (("legacy", legacy), ("streaming", streaming)):
-            if answer.error:
-                yield f"the {side} answer cannot be read ({answer.error})"
-        if legacy.error or streaming.error:
-            return
-        texts = "".join(legacy.text), "".join(streaming.text)
-        if texts[0] != texts[1]:
-            yield _text_difference(*texts)
-        for name in ("finish_reason", *(("usage", "id", "model") if self._whole else ())):
-            values = getattr(legacy, name), getattr(streaming, name)
-            if values[0] != values[1]:
-                yield f"{name}: legacy {_json(values[0])}, streaming {_json(values[1])}"
 
 
 def _probes(targets: Targets, requests: Named) -> Iterator[Probe]:
@@ -166,64 +141,6 @@ def _refused(refusal: Refusal, request_id: str) -> Probe:
     headers = {**refusal.request.headers, "X-Request-ID": request_id}
     request = msgspec.structs.replace(refusal.request, headers=headers)
     return Probe(refusal.name, request, request, refused=True)
-
-
-def _refusals_differ(legacy: Reply, streaming: Reply) -> Iterator[str]:
-    """Status, media type and error body, its request id aside."""
-    if legacy.trouble or streaming.trouble or legacy.status != streaming.status:
-        yield f"status: legacy {_shown(legacy)}, streaming {_shown(streaming)}"
-        return
-    if legacy.media_type != streaming.media_type:
-        yield f"content type: legacy {legacy.media_type!r}, streaming {streaming.media_type!r}"
-    bodies = _error_of(legacy.body), _error_of(streaming.body)
-    if bodies[0] == bodies[1]:
-        return
-    if not (isinstance(bodies[0], dict) and isinstance(bodies[1], dict)):
-        yield f"error body: legacy {_json(bodies[0])}, streaming {_json(bodies[1])}"
-        return
-    for field in sorted(bodies[0].keys() | bodies[1].keys()):
-        values = bodies[0].get(field), bodies[1].get(field)
-        if values[0] != values[1]:
-            yield f"error {field}: legacy {_json(values[0])}, streaming {_json(values[1])}"
-
-
-def _media_types_differ(replies: Iterable[Reply], expected: Iterable[str]) -> Iterator[str]:
-    for side, reply, wanted in zip(("legacy", "streaming"), replies, expected, strict=True):
-        if reply.media_type != wanted:
-            yield f"content type: {side} {reply.media_type!r} instead of {wanted!r}"
-
-
-def _error_of(body: bytes) -> Any:
-    """The error object without its request id; a body that is none stands for itself."""
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
-    error = value.get("error") if isinstance(value, dict) else None
-    if not isinstance(error, dict):
-        return value
-    return {name: field for name, field in error.items() if name != "request_id"}
-
-
-def _text_difference(legacy: str, streaming: str) -> str:
-    pairs = enumerate(zip(legacy, streaming, strict=False))
-    shorter = min(len(legacy), len(streaming))
-    place = next((index for index, (a, b) in pairs if a != b), shorter)
-    shown = [repr(text[place : place + EXCERPT]) for text in (legacy, streaming)]
-    sizes = f"{len(legacy):,} and {len(streaming):,} characters"
-    return f"text, from character {place:,} on: legacy {shown[0]}, streaming {shown[1]} ({sizes})"
-
-
-def _shown(reply: Reply) -> str:
-    if reply.trouble:
-        return reply.trouble
-    error = _error_of(reply.body) if reply.status != 200 else None
-    code = error.get("code") if isinstance(error, Mapping) else None
-    return f"{reply.status} {code}" if code else str(reply.status)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:200]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

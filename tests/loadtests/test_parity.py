@@ -81,7 +81,7 @@ def test_the_proxy_alone_makes_no_difference(with_defect: Streams) -> None:
 @pytest.mark.parametrize(
     ("mutation", "line"),
     [
-        (drop_a_token, r"a prompt: text, from character \d+ on: legacy .+, streaming .+ \("),
+        (drop_a_token, r"a prompt: text, from character [\d,]+ on: legacy .+, streaming .+ \("),
         (double_the_end, r"a prompt: the streaming answer cannot be read \(failure"),
         (in_body(b"event: done", b"event: end"), r"the streaming answer cannot be read \(unfinished"),
         (in_body(b'"stop"', b'"length"'), r'a prompt: finish_reason: legacy "stop", streaming "length"'),
