@@ -1,5 +1,6 @@
 """From the bytes of an HTTP request to a ChatRequest, or to the error that both stacks answer."""
 
+from collections import Counter
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -27,15 +28,16 @@ def chat_from_json(body: bytes, content_type: str | None, settings: Settings) ->
 
 def chat_from_query(query: bytes, settings: Settings) -> ChatRequest:
     """The query string of `GET /chat`; raises InvalidRequest, for a doubled parameter too."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    names = [name for name, _ in pairs]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
+    pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
+    times = Counter(name for name, _ in pairs)
+    if doubled := sorted(name for name in times if times[name] > 1):
         raise InvalidRequest(
             details=tuple(
-                Detail(_short(name), "doubled", "given more than once") for name in doubled
+                Detail(_short(name), "doubled", "given more than once")
+                for name in doubled[:MAX_DETAILS]
             )
         )
-    if "messages" in names:
+    if "messages" in times:
         raise InvalidRequest(details=(Detail("messages", "body_only", "can only be sent by POST"),))
     try:
         request = ChatRequest.model_validate_strings(dict(pairs))
