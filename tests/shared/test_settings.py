@@ -1,0 +1,125 @@
+"""The configuration: every variable is read, a wrong one is named, and nothing changes afterwards."""
+
+import hashlib
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import Settings, SettingsError
+
+HASH = hashlib.sha256(b"key").hexdigest()
+# variable, field, a value that is allowed, what it becomes, one that is not, what the message says is allowed
+ROWS = [
+    ("OPENAI_BASE_URL", "openai_base_url", "http://h:1/v1", "http://h:1/v1", "h:1", "'http' or"),
+    ("CHAT_MODEL", "model", "m", "m", "", "at least 1 character"),
+    ("CHAT_API_KEYS", "api_keys", f"a:{HASH}, b@c:{HASH}", (f"a:{HASH}", f"b@c:{HASH}"), "a:b", "a-f"),
+    ("CHAT_MAX_BODY_BYTES", "max_body_bytes", "1", 1, "0", "greater than or equal to 1"),
+    ("CHAT_MAX_PROMPT_CHARS", "max_prompt_chars", "7", 7, "-1", "greater than or equal to 1"),
+    ("CHAT_MAX_MESSAGES", "max_messages", "7", 7, "1.5", "valid integer"),
+    ("CHAT_MAX_ANSWER_TOKENS", "max_answer_tokens", "7", 7, "many", "valid integer"),
+    ("CHAT_CONNECT_TIMEOUT_S", "connect_timeout_s", "0.5", 0.5, "0", "greater than 0"),
+    ("CHAT_TOKEN_TIMEOUT_S", "token_timeout_s", "0.5", 0.5, "inf", "finite number"),
+    ("CHAT_ANSWER_TIMEOUT_S", "answer_timeout_s", "0.5", 0.5, "nan", "finite number"),
+    ("CHAT_UPSTREAM_RETRIES", "upstream_retries", "0", 0, "11", "less than or equal to 10"),
+    ("CHAT_UPSTREAM_RETRY_AFTER_S", "upstream_retry_after_s", "1", 1.0, "x", "valid number"),
+    ("CHAT_UPSTREAM_CONNECTIONS", "upstream_connections", "9", 9, "0", "greater than or equal to"),
+    ("CHAT_FIRST_ITEM_WAIT_S", "first_item_wait_s", "1", 1.0, "-1", "greater than 0"),
+    ("CHAT_COALESCE_TOKENS", "coalesce_tokens", "1", 1, "0", "greater than or equal to 1"),
+    ("CHAT_COALESCE_MS", "coalesce_ms", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_HEARTBEAT_S", "heartbeat_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_QUEUE_ITEMS", "queue_items", "5", 5, "0", "greater than or equal to 1"),
+    ("CHAT_QUEUE_BYTES", "queue_bytes", "5", 5, "0", "greater than or equal to 1"),
+    ("CHAT_LEGACY_THREADS", "legacy_threads", "5", 5, "0", "greater than or equal to 1"),
+]  # fmt: skip
+SECRET = "sk-never-print-this"
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OPENAI_API_KEY", *(row[0] for row in ROWS)):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_the_rows_above_are_all_the_settings() -> None:
+    assert {row[1] for row in ROWS} | {"openai_api_key"} == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(("variable", "field", "value", "becomes"), [row[:4] for row in ROWS])
+def test_a_variable_is_read(
+    monkeypatch: pytest.MonkeyPatch, variable: str, field: str, value: str, becomes: object
+) -> None:
+    monkeypatch.setenv(variable, value)
+    read = getattr(Settings.load(), field)
+    assert (str(read) if field == "openai_base_url" else read) == becomes
+    assert type(read) is type(becomes) or field == "openai_base_url"
+
+
+@pytest.mark.parametrize(("variable", "wrong", "allowed"), [(row[0], *row[4:]) for row in ROWS])
+def test_a_wrong_value_names_the_variable_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, variable: str, wrong: str, allowed: str
+) -> None:
+    monkeypatch.setenv(variable, wrong)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert str(raised.value).startswith(f"{variable}: ")
+    assert allowed in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, *_, wrong, _allowed in ROWS:
+        monkeypatch.setenv(variable, wrong)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert [part.split(":")[0] for part in str(raised.value).split("; ")] == [
+        row[0] for row in ROWS
+    ]
+
+
+def test_no_value_is_repeated_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("CHAT_API_KEYS", "OPENAI_BASE_URL", "CHAT_QUEUE_ITEMS"):
+        monkeypatch.setenv(variable, SECRET)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert SECRET not in str(raised.value)
+
+
+def test_the_key_is_read_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    settings = Settings.load()
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == SECRET
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_without_variables_there_is_no_provider_and_no_key() -> None:
+    settings = Settings.load()
+    assert not settings.has_upstream
+    assert settings.api_keys == ()
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_BASE_URL"])
+def test_a_key_or_an_address_is_a_provider(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1/v1")
+    assert Settings.load().has_upstream
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings.load()
+    for name in Settings.model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(settings, name, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_a_host_beyond_loopback_needs_keys(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    with pytest.raises(SettingsError, match="CHAT_API_KEYS"):
+        Settings.load().check_host(host)
+    monkeypatch.setenv("CHAT_API_KEYS", f"ada:{HASH}")
+    Settings.load().check_host(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_needs_none(host: str) -> None:
+    Settings.load().check_host(host)
