@@ -118,10 +118,15 @@ def new_socket(family: int, kind: int, protocol: int) -> Socket:
     return made
 
 
-def over_tls(sock: Socket, host: str) -> Socket:
-    """TLS on a connection, the certificate checked; raises OSError."""
-    made: Socket = gevent.ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-    return made
+def tls_for(host: str) -> Callable[[Socket], Socket]:
+    """Puts TLS on a connection to a host, its certificate checked; raises OSError."""
+    context = gevent.ssl.create_default_context()
+
+    def wrapped(sock: Socket) -> Socket:
+        made: Socket = context.wrap_socket(sock, server_hostname=host)
+        return made
+
+    return wrapped
 
 
 def readable(sock: Socket) -> bool:

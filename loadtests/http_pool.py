@@ -44,8 +44,8 @@ class HttpPool:
     def __init__(self, url: str, connect_timeout_s: float = 10.0) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
-        self._tls = parts.scheme == "https"
         self._host = parts.hostname
+        self._tls = greenlets.tls_for(self._host) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._addresses: list[Address] = []
         self._prefix = parts.path.rstrip("/")
@@ -117,7 +117,7 @@ class HttpPool:
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
-                sock = greenlets.over_tls(sock, self._host)
+                sock = self._tls(sock)
             # One timer a request is enough; one a read would cost as much as the read.
             sock.settimeout(None)
         except BaseException:

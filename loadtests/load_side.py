@@ -35,7 +35,7 @@ class LoadSide:
         # What is there by now stays: a collection that walks it would stall every reader.
         gc.freeze()
         self._ticker = Ticker()
-        self._reporting = greenlets.spawn(self._report)
+        greenlets.spawn(self._report)
 
     @property
     def played(self) -> bool:
@@ -48,6 +48,8 @@ class LoadSide:
             self._flush(last=True)
 
     def _report(self) -> None:
+        # A share may be empty: there are more workers than requests.
+        self._flush(last=self.played)
         while not self._over:
             greenlets.sleep(REPORT_S)
             self._flush()
@@ -69,15 +71,15 @@ class LoadSide:
         self._send(BATCH_MESSAGE, self._outbox.batch(self._ticker.take(), last))
 
     def _tell_locust(self, sample: Sample) -> None:
-        """Two entries in Locust's own statistics: the first content of a stream, and the whole answer."""
+        """Two entries in Locust's own statistics, both counted from the time that the schedule gave."""
         about: dict[str, Any] = {
             "request_type": sample.kind,
             "response_length": sample.chars,
             "context": {},
         }
         if sample.kind == "stream" and sample.first_ns is not None:
-            first_ms = (sample.first_ns - sample.start_ns) / 1e6
+            first_ms = (sample.first_ns - sample.scheduled_ns) / 1e6
             self._fire(name="first content", response_time=first_ms, exception=None, **about)
         end_ns = time.monotonic_ns() if sample.last_ns is None else sample.last_ns
-        total_ms = (end_ns - sample.start_ns) / 1e6
+        total_ms = (end_ns - sample.scheduled_ns) / 1e6
         self._fire(name="total", response_time=total_ms, exception=sample.error, **about)

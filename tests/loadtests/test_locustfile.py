@@ -146,11 +146,15 @@ def test_two_processes_send_each_request_once(
     assert {msgspec.json.decode(line, type=Stalls).worker for line in lines} == {0, 1}
 
 
-def test_more_processes_than_users(server: Metronome, tmp_path: Path) -> None:
-    samples = follow(
-        planned(tmp_path, server.url, 5, users=1), "--processes", "2", "--users", "1", *ports()
-    )
-    assert [sample.index for sample in samples] == list(range(5))
+def test_more_processes_than_requests_or_users(server: Metronome, tmp_path: Path) -> None:
+    options = ("--processes", "2", *ports())
+    assert len(follow(planned(tmp_path, server.url, 1, users=2), *options)) == 1
+    alone = planned(tmp_path, server.url, 5, users=1, samples="alone.jsonl")
+    assert [sample.index for sample in follow(alone, *options)] == list(range(5))
+
+
+def test_a_plan_without_requests_ends(server: Metronome, tmp_path: Path) -> None:
+    assert follow(planned(tmp_path, server.url, 0)) == []
 
 
 @pytest.mark.parametrize(
