@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ class Exchanger:
         except HTTPParseError:
             outcome.error = "broken_off" if outcome.headers_ns else "no_answer"
         except OSError as error:
-            outcome.error = _SOCKET_ERRORS.get(error.errno or 0, "network")
+            outcome.error = _code_of(error)
         return outcome
 
     def _perform(self, request: Request, wire: bytes, outcome: Outcome) -> None:
@@ -69,6 +71,16 @@ class Exchanger:
             outcome.error = outcome.answer.error
         else:
             outcome.error = refusal_code(outcome.status, _body(response), self.side.error)
+
+
+def _code_of(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, socket.gaierror):
+        return "unknown_host"
+    if isinstance(error, TimeoutError):
+        return "connect_timeout"
+    return _SOCKET_ERRORS.get(error.errno or 0, "network")
 
 
 def side_of(targets: Targets, kind: Kind) -> LegacySide | StreamingSide:
