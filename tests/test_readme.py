@@ -9,11 +9,10 @@ def _readme() -> str:
 
 
 def test_the_table_is_that_of_the_committed_run() -> None:
-    assert rendered(_readme(), (ROOT / RESULTS / "summary.json").read_bytes()) == _readme()
+    assert rendered(_readme(), ROOT / RESULTS) == _readme()
 
 
 def test_a_figure_typed_by_hand_is_drift() -> None:
-    summary = (ROOT / RESULTS / "summary.json").read_bytes()
     typed = _readme().replace("| Errors |", "| Errors, none |")
     assert typed != _readme()
-    assert rendered(typed, summary) != typed
+    assert rendered(typed, ROOT / RESULTS) != typed
