@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
 # character in them becomes a command; Python validates them before anything starts.
 VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES \
-  STREAMS ROUNDS
+  STREAMS ROUNDS LEVELS
 OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
@@ -14,7 +14,7 @@ $(if $(UNKNOWN),$(error no such variable: $(UNKNOWN) (there are: $(VARIABLES) PO
 
 .DEFAULT_GOAL := help
 .PHONY: help install check mirror test test-latest compare report sweep bench bench-simulator parity demo \
-  serve-legacy serve-streaming simulate diff lock clean
+  serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -66,6 +66,9 @@ simulate: .venv/.installed ## the simulated upstream on PORT (8003), PROFILE=art
 
 diff: ## the migration itself: what changes between the two apps
 	@diff -ru --exclude=__pycache__ legacy_flask fastapi_app || test $$? -eq 1
+
+results: .venv/.installed ## keep the figures of out/ in results/, and show them in the README
+	@$(BIN)/python -m loadtests readme --take out
 
 lock: .venv/.installed ## resolve both lock files again
 	$(call resolve,pinned,requirements.lock)

@@ -43,16 +43,22 @@ class Row(msgspec.Struct, frozen=True):
 
     sample: Sample
     upstream: Upstream | None
+    from_schedule: bool = False
+
+    @property
+    def asked_ns(self) -> int:
+        """c0, or c_s in an open loop, where a request that leaves late has been waited for already."""
+        return self.sample.scheduled_ns if self.from_schedule else self.sample.start_ns
 
     @property
     def first_content_ms(self) -> float | None:
         """c1 - c0; for a batch answer nothing is usable before the end, so it is the total."""
-        return _ms(self.sample.start_ns, self.sample.first_ns)
+        return _ms(self.asked_ns, self.sample.first_ns)
 
     @property
     def total_ms(self) -> float | None:
         """The whole answer: cN - c0."""
-        return _ms(self.sample.start_ns, self.sample.last_ns)
+        return _ms(self.asked_ns, self.sample.last_ns)
 
     @property
     def upstream_first_ms(self) -> float | None:
@@ -154,17 +160,19 @@ def relay_lag_ms(row: Row) -> Floats:
     return lags
 
 
-def read_stacks(out: Path) -> tuple[dict[StackName, StackRows], bool]:
+def read_stacks(out: Path, *, open_loop: bool = False) -> tuple[dict[StackName, StackRows], bool]:
     """Every stack of a run directory, and whether a timeline was there; RunFileError when a file is broken."""
     samples = list(read_lines(out / "samples.jsonl", Sample))
     timeline = out / "timeline.jsonl"
     known = timeline.exists()
     emissions = read_lines(timeline, Emission) if known else iter(())
     upstreams = _upstreams(emissions, samples)
-    return {name: _stack(name, samples, upstreams) for name in STACKS}, known
+    return {name: _stack(name, samples, upstreams, open_loop) for name in STACKS}, known
 
 
-def _stack(name: StackName, samples: list[Sample], upstreams: dict[Key, Upstream]) -> StackRows:
+def _stack(
+    name: StackName, samples: list[Sample], upstreams: dict[Key, Upstream], open_loop: bool
+) -> StackRows:
     mine = [sample for sample in samples if sample.stack == name]
     kinds = {sample.kind for sample in mine}
     if len(kinds) > 1:
@@ -172,7 +180,7 @@ def _stack(name: StackName, samples: list[Sample], upstreams: dict[Key, Upstream
             f"samples.jsonl: {name} mixes batch and stream answers; they are never pooled"
         )
     kind = kinds.pop() if kinds else KINDS[name]
-    rows = [Row(sample, upstreams.get(_key(sample))) for sample in mine if sample.ok]
+    rows = [Row(sample, upstreams.get(_key(sample)), open_loop) for sample in mine if sample.ok]
     return StackRows(name, kind, rows, [sample for sample in mine if not sample.ok])
 
 

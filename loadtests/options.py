@@ -10,6 +10,7 @@ import httpx2
 
 from loadtests.corpus import CorpusError, read_corpus
 from loadtests.profiles import PROFILES
+from loadtests.scenarios import SCENARIOS, OpenLoop
 from loadtests.targets import TargetsError, load_targets
 
 LONGEST_RUN = 1_000_000
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every value is taken as text here, so that `checked` can name what is wrong with it."""
     defaults = {
         "requests": "10000",
-        "users": "250",
+        "users": "",
         "profile": "article",
         "rate": "",
         "out": "out/compare",
@@ -70,11 +71,15 @@ def checked(given: argparse.Namespace) -> RunOptions:
     """The options as values; raises OptionError for the first that cannot be used."""
     if given.profile not in PROFILES:
         raise OptionError(f"PROFILE={given.profile}: there are {', '.join(sorted(PROFILES))}")
+    scenario = SCENARIOS[given.profile]
+    rate = _rate(given.rate)
+    if not (given.rate or given.users) and isinstance(scenario.pace, OpenLoop):
+        rate = scenario.pace.rate
     options = RunOptions(
         requests=_whole("REQUESTS", given.requests, 1, LONGEST_RUN),
-        users=_whole("USERS", given.users, 1, 20_000),
+        users=_whole("USERS", given.users or str(scenario.users), 1, 20_000),
         profile=given.profile,
-        rate=_rate(given.rate),
+        rate=rate,
         out=Path(given.out),
         seed=_whole("SEED", given.seed, 0, 2**31),
         corpus=_file("CORPUS", given.corpus),

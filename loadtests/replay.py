@@ -17,10 +17,9 @@ from loadtests.load import follow
 from loadtests.options import RunOptions
 from loadtests.parity import compare
 from loadtests.processes import cpu_s, rss_mib
-from loadtests.profiles import PROFILES
 from loadtests.records import STACKS, StackName
 from loadtests.samples import read_samples
-from loadtests.scenarios import Plan
+from loadtests.scenarios import SCENARIOS, ClosedLoop, Plan
 from loadtests.stage import LEGACY, STREAMING, Stage
 from shared.settings import Settings
 
@@ -171,7 +170,7 @@ class Replay:
             count=len(indices),
             users=min(chosen.users, len(indices)),
             rate=chosen.rate,
-            stagger_s=0.0 if chosen.own_endpoints else _answer_s(chosen.profile),
+            stagger_s=0.0 if chosen.own_endpoints else _stagger_s(chosen.profile),
             seed=chosen.seed,
             run=f"r{chosen.seed}",
             out=str(chosen.out),
@@ -268,9 +267,10 @@ def _span_s(samples: Path, stack: str) -> float:
     return (last - min(sample.start_ns for sample in mine)) / 1e9
 
 
-def _answer_s(profile_name: str) -> float:
-    profile = PROFILES[profile_name]
-    return (profile.first_token_ms + profile.generation_ms) / 1000
+def _stagger_s(profile: str) -> float:
+    """Over an answer's length, so that a closed loop of equal answers does not march in step."""
+    pace = SCENARIOS[profile].pace
+    return pace.stagger_s if isinstance(pace, ClosedLoop) else 0.0
 
 
 def _rss(stage: Stage, name: StackName) -> float:

@@ -41,7 +41,7 @@ class Measured:
 def measure(out: Path) -> Measured:
     """Reads a run directory and computes its summary; RunFileError when a file is missing or broken."""
     run = read_run(out)
-    stacks, has_timeline = read_stacks(out)
+    stacks, has_timeline = read_stacks(out, open_loop=run.rate is not None)
     legacy, streaming = stacks["legacy_flask"], stacks["fastapi_app"]
     if not legacy.requests and not streaming.requests:
         raise RunFileError(f"{out / 'samples.jsonl'}: no request was recorded")

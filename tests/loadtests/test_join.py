@@ -30,6 +30,18 @@ def test_the_formulas_on_one_request(tmp_path: Path) -> None:
     assert (row.first_chunk_delay_ms, row.api_overhead_ms) == (50, 100)
 
 
+def test_an_open_loop_counts_from_the_schedule(tmp_path: Path) -> None:
+    write_run(tmp_path, Shape(requests=1))
+    late = {"scheduled_ns": 0, "start_ns": 300 * MS, "first_ns": 1500 * MS, "last_ns": 7900 * MS}
+    change_lines(tmp_path / "samples.jsonl", lambda line: line | late)
+    closed, open_loop = (
+        read_stacks(tmp_path, open_loop=choice)[0]["fastapi_app"].rows[0]
+        for choice in (False, True)
+    )
+    assert (closed.first_content_ms, closed.total_ms) == (1200, 7600)
+    assert (open_loop.first_content_ms, open_loop.total_ms) == (1500, 7900)
+
+
 def test_a_retry_counts_from_the_first_attempt_and_answers_from_the_last() -> None:
     failed = _emission(received_ns=10, first_ns=None, last_ns=None)
     answered = _emission(received_ns=40, first_ns=50, last_ns=90)
