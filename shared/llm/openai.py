@@ -147,9 +147,9 @@ def retry_after(header: str | None, now: float) -> int | None:
     """Seconds that a Retry-After asks for (RFC 9110, 10.2.3: seconds or a date), at most an hour."""
     if header is None:
         return None
-    if header.strip().isdigit():
-        return min(int(header), MAX_RETRY_AFTER_S)
     with contextlib.suppress(ValueError):
+        if header.strip().isdigit():
+            return min(int(header), MAX_RETRY_AFTER_S)
         wait = email.utils.parsedate_to_datetime(header).timestamp() - now
         return max(0, min(round(wait), MAX_RETRY_AFTER_S))
     return None
@@ -167,10 +167,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (openai.OpenAIError, httpx2.TransportError, httpx2.StreamError) as error:
-        translation = _translate(error)
-    else:
-        return
-    raise translation
+        raise _translate(error) from None
 
 
 def _translate(error: Exception) -> errors.UpstreamError:
