@@ -58,6 +58,13 @@ def stream(contents: Sequence[str], newline: bytes = b"\n") -> bytes:
     return b"".join(line + 2 * newline for line in data_lines(chunks(contents)))
 
 
+def half(*contents: str) -> bytes:
+    """The beginning of a stream: these tokens, and no end."""
+    return b"".join(
+        line + b"\n\n" for line in data_lines([chunk({"content": c}) for c in contents])[:-1]
+    )
+
+
 def cut(data: AnyStr, places: Sequence[int]) -> list[AnyStr]:
     """Bytes or a text, cut at these places, each taken modulo the length."""
     edges = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
