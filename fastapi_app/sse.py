@@ -55,7 +55,7 @@ class Coalescer:
             self._tail = encode(event)
             return True
         self._pieces += event.pieces
-        self.pending_bytes += sum(map(len, event.pieces))
+        self.pending_bytes += len(event.text.encode("utf-8", "surrogatepass"))
         return not self._opened or len(self._pieces) >= self._most
 
     def flush(self) -> bytes:

@@ -61,6 +61,8 @@ class EventStream(Response):
             self._outbox.fail(error, self._request_id)
         except Exception:
             log.exception("request %s failed", self._request_id)
+        finally:
+            # Nothing is put behind an end: this one is for a producer that broke, stopped or was cancelled.
             self._outbox.fail(InternalError(), self._request_id)
 
     async def _watch(self, receive: Receive) -> None:
@@ -120,10 +122,12 @@ class Outbox:
             await self._room.wait()
 
     def put(self, event: Event) -> None:
-        """Takes an event of the producer; the last one is terminal."""
+        """Takes an event of the producer; none behind the first that is terminal."""
+        if self.ended:
+            return
         self._begun = True
         self.ended = event.event != "delta"
-        if self._coalescer.feed(event):
+        if self._coalescer.feed(event) or self.full:
             self._due.set()
         elif self._window is None:
             self._window = self._loop.call_at(self._written + self._window_s, self._due.set)
