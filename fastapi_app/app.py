@@ -1,5 +1,6 @@
 """The composition root: wiring only."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,9 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # What is imported by now never becomes garbage; looking through it would stall every stream.
+        gc.collect()
+        gc.freeze()
         yield
         await services.close()
 

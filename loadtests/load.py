@@ -15,6 +15,8 @@ from loadtests.processes import Child
 from loadtests.scenarios import Plan
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+GIVING_WAY = 10
+"""Where the load shares a core with the simulator, a token that is due goes before an answer that is read."""
 OnProgress = Callable[[int, int], None]
 
 
@@ -36,9 +38,8 @@ def follow(plan: Plan, cores: frozenset[int], on_progress: OnProgress) -> Stretc
     path = out / "logs" / f"plan-{plan.stack}-{plan.phase}.json"
     path.write_bytes(msgspec.json.encode(plan))
     began, cpu = time.monotonic(), _children_cpu_s()
-    child = Child(
-        "locust", _command(plan, path), out / "logs" / "locust.log", cores=cores, piped=True
-    )
+    log = out / "logs" / "locust.log"
+    child = Child("locust", _command(plan, path), log, cores=cores, piped=True, nice=GIVING_WAY)
     try:
         while line := child.readline():
             _report(line, on_progress)

@@ -64,7 +64,10 @@ def _pinned(cores: frozenset[int]) -> Iterator[None]:
 
 
 class Child:
-    """A process in a session of its own, so that Ctrl-C reaches it through us only."""
+    """A process in a process group of its own, so that Ctrl-C reaches it through us only.
+
+    The session stays ours: Linux weighs sessions alike, and `nice` counts only between processes of one.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Child:
         environment: dict[str, str] | None = None,
         cores: frozenset[int] = frozenset(),
         piped: bool = False,
+        nice: int = 0,
     ) -> None:
         self.name = name
         self.log = log
@@ -86,8 +90,9 @@ class Child:
                 stdout=subprocess.PIPE if piped else sink,
                 stderr=sink,
                 env=os.environ | (environment or {}),
-                start_new_session=True,
+                process_group=0,
             )
+        psutil.Process(self.pid).nice(nice)
 
     @property
     def pid(self) -> int:
