@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from httpx2 import Limits
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 
 def app() -> FastAPI:

@@ -12,7 +12,10 @@ COMMANDS = {
     "bench": ("loadtests.bench", "CPU of a relayed token: ours, the articles' recipe, nginx"),
     "bench-simulator": ("loadtests.bench_simulator", "CPU of a simulated token, and its deadlines"),
     "readme": ("loadtests.readme", "put the committed figures into the README"),
-    "simulate": ("loadtests.simulator", "an OpenAI-compatible upstream that keeps its own timeline"),
+    "simulate": (
+        "loadtests.simulator",
+        "an OpenAI-compatible upstream that keeps its own timeline",
+    ),
     "demo": ("loadtests.demo", "both stacks and the simulator, up until Ctrl-C"),
 }
 

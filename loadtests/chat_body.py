@@ -76,7 +76,7 @@ def parse_body(body: bytes) -> ChatBody:
 
 
 def parse_model(model: str, profile: Profile, fault: str) -> tuple[Profile, str]:
-    """Profile and fault for `sim`, `sim:PROFILE`, `sim+FAULT`, `sim:PROFILE+FAULT`; the given ones for other names.
+    """Profile and fault of `sim[:PROFILE][+FAULT]`; the given ones for other names.
 
     Raises UnknownModel.
     """

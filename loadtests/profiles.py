@@ -64,7 +64,7 @@ CHATTY = Profile(
     prefix_tokens=64,
     prefix_discount=0.4,
 )
-"""Uneven traffic: log-normal times and lengths, prefill by prompt length, the prefix cache of claim A7."""
+"""Uneven traffic: log-normal times and lengths, prefill by prompt length, the prefix cache of A7."""
 
 INSTANT = Profile("instant", first_token_ms=0, generation_ms=0, tokens=500)
 """No delays at all: what is left is the cost of the stack."""
@@ -117,9 +117,11 @@ def write_script(
     prompt_tokens = count_tokens(prompt)
     first_ns = _first_token_ns(rng, profile, prompt_tokens, cached)
     kept = length if max_tokens is None else max(1, min(length, max_tokens))
+    # Drawn in this order, a limit changes neither the times nor the words before it.
+    offsets_ns = _offsets(rng, profile, first_ns, kept)
     return Script(
         pieces=_pieces(rng, kept),
-        offsets_ns=_offsets(rng, profile, first_ns, kept),
+        offsets_ns=offsets_ns,
         finish_reason="length" if kept < length else "stop",
         prompt_tokens=prompt_tokens,
         cached_tokens=profile.prefix_tokens if cached else 0,

@@ -27,7 +27,7 @@ from tests.shared.llm.drivers import (
     good,
     settings,
 )
-from tests.shared.llm.upstream import Ending, Reply, Upstream, answer, event_stream
+from tests.shared.llm.upstream import Ending, Reply, Upstream, answer, event_stream, head
 
 SECRET = "the words of the provider"
 
@@ -229,6 +229,17 @@ def test_what_is_not_an_answer(driver: Driver, upstream: Upstream, mode: str, re
     assert raised.value.code in ("upstream_protocol", "upstream_unreachable")
     if b"SSH" not in reply.writes[0]:
         refused(driver, mode, errors.UpstreamProtocolError)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json", "text/plain"])
+def test_a_body_that_is_no_stream_is_not_read(
+    driver: Driver, upstream: Upstream, kind: str
+) -> None:
+    raw = head("200 OK", {"Content-Type": kind, "Content-Length": "99999"})
+    upstream.will(Reply((raw + bodies.stream(["one"]),), "hold"))
+    started = time.monotonic()
+    refused(driver, "stream", errors.UpstreamProtocolError)
+    assert upstream.left_after_s(started) < 1
 
 
 @pytest.mark.parametrize("reply", [

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.llm.transport import Pace
-from shared.schemas import Delta
+from shared.schemas import Delta, fold
 from tests.shared.llm import bodies
 from tests.shared.llm.drivers import CHAT, async_openai, settings
-from tests.shared.llm.upstream import Upstream, event_stream
+from tests.shared.llm.upstream import Reply, Upstream, event_stream
 
 EVENT = b"data: {}\n\n"
 
@@ -39,11 +39,15 @@ def test_it_never_sleeps_beyond_the_window(reads: list[tuple[bytes, float]]) -> 
 
 
 def test_the_end_of_the_body_wakes_it(upstream: Upstream) -> None:
-    upstream.will(event_stream(bodies.half("one"), bodies.stream(["two"])))
-    started = time.monotonic()
+    first, *rest = event_stream(bodies.half("one"), bodies.stream(["two"])).writes[1:]
+    head = event_stream(b"").writes[0]
+    upstream.will(Reply((head + first, *rest), paced=True))
     with async_openai(settings(upstream.url, coalesce_ms=5_000)) as driver:
-        text = "".join(e.text for e in driver.stream(CHAT) if isinstance(e, Delta))
-    assert text == "onetwo"
+        events = driver.stream(CHAT)
+        assert next(events) == Delta(("one",))
+        started = time.monotonic()
+        upstream.go_on()
+        assert fold(events).text == "two"
     assert time.monotonic() - started < 2
 
 

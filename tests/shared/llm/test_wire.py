@@ -171,6 +171,11 @@ def test_a_first_chunk_without_a_name_does_not_name_the_answer() -> None:
     assert decoded(body(data(nameless)) + bodies.stream(["a"])) == [Delta(("a",)), DONE]
 
 
+def test_the_first_name_is_the_name() -> None:
+    later = data(chunk({"content": "b"}) | {"id": "another", "model": "another"})
+    assert decoded(answer(later)) == [Delta(("one", "b", "two")), DONE]
+
+
 def test_a_provider_may_not_count() -> None:
     lines = data_lines([chunk({"content": "a"}, "length")])
     assert decoded(body(*lines))[-1] == Done(id=ID, model=MODEL, finish_reason="length")

@@ -24,6 +24,8 @@ class Reply:
 
     writes: tuple[bytes, ...] = ()
     ending: Ending = "keep"
+    paced: bool = False
+    """Whether each write but the first waits for `Upstream.go_on`."""
 
     def cut(self, places: Sequence[int]) -> "Reply":
         """The same bytes in other writes."""
@@ -75,6 +77,8 @@ class Upstream:
         self._connections = itertools.count()
         self._listener = listener
         self._stop = asyncio.Event()
+        self._go = asyncio.Semaphore(0)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def will(self, *replies: Reply) -> None:
         """From now on answers so, and forgets what was asked."""
@@ -85,10 +89,16 @@ class Upstream:
         """Seconds from `since` (time.monotonic) to the end of the connection that is next to end."""
         return self.left.get(timeout=WAIT_S) - since
 
+    def go_on(self) -> None:
+        """Lets a reply that is paced make its next write."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._go.release)
+
     def stop(self) -> None:
         self._stop.set()
 
     async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
         async with await asyncio.start_server(self._connection, sock=self._listener):
             await self._stop.wait()
             others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -113,7 +123,9 @@ class Upstream:
         self.asked.append(asked)
         self.arrivals.put(asked)
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
-        for part in reply.writes:
+        for position, part in enumerate(reply.writes):
+            if reply.paced and position:
+                await self._go.acquire()
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0)
