@@ -70,7 +70,7 @@ class AsyncDriver:
 
 
 def ask(driver: Driver, mode: str, chat: ChatRequest = CHAT) -> ChatReply:
-    return driver.complete(chat) if mode == "complete" else fold(driver.stream(chat))
+    return driver.complete(chat) if mode == "complete" else fold(list(driver.stream(chat)))
 
 
 def good(mode: str) -> Reply:

@@ -47,7 +47,7 @@ def test_the_end_of_the_body_wakes_it(upstream: Upstream) -> None:
         assert next(events) == Delta(("one",))
         started = time.monotonic()
         upstream.go_on()
-        assert fold(events).text == "two"
+        assert fold(list(events)).text == "two"
     assert time.monotonic() - started < 2
 
 

@@ -172,8 +172,9 @@ def test_a_first_chunk_without_a_name_does_not_name_the_answer() -> None:
 
 
 def test_the_first_name_is_the_name() -> None:
-    later = data(chunk({"content": "b"}) | {"id": "another", "model": "another"})
-    assert decoded(answer(later)) == [Delta(("one", "b", "two")), DONE]
+    renamed = [value | {"id": "another", "model": "another"} for value in chunks([])]
+    lines = data_lines([chunk({"content": "a"}), *renamed])
+    assert decoded(body(*lines)) == [Delta(("a",)), DONE]
 
 
 def test_a_provider_may_not_count() -> None:
