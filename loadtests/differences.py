@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.reading import Answer
+from loadtests.client.reading import Answer
 
 EXCERPT = 24
 

@@ -16,13 +16,13 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import greenlets
-from loadtests.conductor import DEAL_MESSAGE, HALT_MESSAGE, Conductor
+from loadtests.client import greenlets
+from loadtests.client.conductor import DEAL_MESSAGE, HALT_MESSAGE, Conductor
+from loadtests.client.exchange import Exchanger, side_of
+from loadtests.client.http_pool import HttpPool
+from loadtests.client.load_side import LoadSide
+from loadtests.client.player import Deal
 from loadtests.corpus import CorpusError, open_corpus
-from loadtests.exchange import Exchanger, side_of
-from loadtests.http_pool import HttpPool
-from loadtests.load_side import LoadSide
-from loadtests.player import Deal
 from loadtests.scenarios import Plan, PlanError, read_plan
 from loadtests.targets import TargetsError, load_targets
 

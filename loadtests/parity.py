@@ -14,11 +14,11 @@ import httpx2
 import msgspec
 
 from loadtests import differences, options
+from loadtests.client.reading import Answer, BatchReading, StreamReading, StreamRules
 from loadtests.differences import Reply
 from loadtests.options import OptionError, RunOptions
 from loadtests.parity_requests import Refusal, refusals, valid_requests
 from loadtests.processes import StartError
-from loadtests.reading import Answer, BatchReading, StreamReading, StreamRules
 from loadtests.stage import LEGACY, STREAMING, StageOptions, raised
 from loadtests.targets import Request, Targets, load_targets, request_for
 from shared.schemas import ChatRequest

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from itertools import accumulate, chain, islice
 from typing import Literal
 
-from loadtests.vocabulary import phrases
+from loadtests.simulation.vocabulary import phrases
 
 FinishReason = Literal["stop", "length"]
 
@@ -74,7 +74,7 @@ PROFILES = {profile.name: profile for profile in (ARTICLE, PRODUCTION, CHATTY, I
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One answer: `pieces` of text, and for each the nanoseconds from the start of generation to its deadline."""
+    """One answer: `pieces` of text, and for each the nanoseconds from the start to its deadline."""
 
     pieces: Sequence[str]
     offsets_ns: Sequence[int]

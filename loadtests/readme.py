@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from loadtests import markdown
-from loadtests.figures import Summary
+from loadtests.reporting import markdown
+from loadtests.reporting.figures import Summary
 
 README = Path("README.md")
 RESULTS = Path("results")

@@ -17,7 +17,7 @@ from loadtests.load import follow
 from loadtests.options import RunOptions
 from loadtests.parity import compare
 from loadtests.processes import cpu_s, rss_mib
-from loadtests.records import STACKS, StackName
+from loadtests.reporting.records import STACKS, StackName
 from loadtests.samples import read_samples
 from loadtests.scenarios import SCENARIOS, ClosedLoop, Plan
 from loadtests.stage import LEGACY, STREAMING, Stage

@@ -9,11 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from . import comparison, markdown, method
-from .comparison import ComparisonRow
-from .figures import Summary
-from .records import RunFileError
-from .summary import measure
+from loadtests.reporting import comparison, markdown, method
+from loadtests.reporting.comparison import ComparisonRow
+from loadtests.reporting.figures import Summary
+from loadtests.reporting.records import RunFileError
+from loadtests.reporting.summary import measure
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -23,9 +23,7 @@ def write(out: Path) -> Summary:
 
     Raises RunFileError, with a message of one line, when a file of the run is missing or broken.
     """
-    from . import (
-        page,
-    )  # matplotlib takes a second to import, and a broken run should not wait for it
+    from loadtests.reporting import page  # matplotlib takes a second to import
 
     measured = measure(out)
     summary = measured.summary
@@ -39,7 +37,7 @@ def write(out: Path) -> Summary:
 
 def picture(out: Path, path: Path) -> None:
     """Draws the report's picture for a README, as PNG or whatever the suffix of `path` says."""
-    from . import poster  # as above
+    from loadtests.reporting import poster  # as above
 
     poster.draw(measure(out), path)
 

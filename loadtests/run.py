@@ -14,8 +14,8 @@ from loadtests import options, report
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
 from loadtests.profiles import PROFILES
-from loadtests.records import RunFileError
 from loadtests.replay import Gate, Replay
+from loadtests.reporting.records import RunFileError
 from loadtests.stage import Stage, StageOptions, given, raised
 
 INVALID, UNUSABLE, INTERRUPTED = 1, 2, 130

@@ -36,7 +36,7 @@ class Scenario:
     profile: str
 
 
-ARTICLE = Scenario("article", users=250, pace=ClosedLoop(stagger_s=7.6), profile="article")
+ARTICLE = Scenario("article", users=200, pace=ClosedLoop(stagger_s=7.6), profile="article")
 PRODUCTION = Scenario("production", users=150, pace=ClosedLoop(stagger_s=9.1), profile="production")
 CHATTY = Scenario("chatty", users=200, pace=OpenLoop(rate=25.0), profile="chatty")
 INSTANT = Scenario("instant", users=8, pace=ClosedLoop(stagger_s=0.0), profile="instant")

@@ -15,9 +15,9 @@ import sys
 
 import uvloop
 
-from loadtests import faults
 from loadtests.profiles import PROFILES
-from loadtests.upstream import Options, Upstream
+from loadtests.simulation import faults
+from loadtests.simulation.upstream import Options, Upstream
 
 
 def serve(options: Options) -> None:

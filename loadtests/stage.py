@@ -18,7 +18,7 @@ from loadtests.processes import (
     free_port,
     python,
 )
-from loadtests.records import STACKS, StackName
+from loadtests.reporting.records import STACKS, StackName
 
 LEGACY: StackName = "legacy_flask"
 STREAMING: StackName = "fastapi_app"

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests import options
-from loadtests.claims import ARTICLE_STREAM_OVERHEAD_MS
-from loadtests.figures import Claim
-from loadtests.join import read_stacks
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
-from loadtests.records import STACKS, StackName
 from loadtests.replay import Replay
+from loadtests.reporting.claims import ARTICLE_STREAM_OVERHEAD_MS
+from loadtests.reporting.figures import Claim
+from loadtests.reporting.join import read_stacks
+from loadtests.reporting.records import STACKS, StackName
 from loadtests.run import interruptible, make_room
 from loadtests.stage import LEGACY, Stage, StageOptions, raised
 from loadtests.stats import Distribution, distribution

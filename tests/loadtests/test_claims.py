@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.claims import Facts, verdicts
-from loadtests.figures import Claim
+from loadtests.reporting.claims import Facts, verdicts
+from loadtests.reporting.figures import Claim
 
 COMPARE = Facts(
     valid=True,

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadtests.collector import Collector, Outbox
+from loadtests.client.collector import Collector, Outbox
 from loadtests.samples import read_samples
 from loadtests.scenarios import Plan
 from tests.loadtests.test_samples import SAMPLE

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 from geventhttpclient.response import HTTPParseError
 
-from loadtests.http_pool import HttpPool, StreamedResponse
+from loadtests.client.http_pool import HttpPool, StreamedResponse
 from loadtests.targets import Request
 
 ASK = Request("POST", "/ask", {"X-Request-ID": "r-1"}, b"{}")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.join import Row, read_stacks, relay_lag_ms, span
-from loadtests.records import Emission, RunFileError, Sample
+from loadtests.reporting.join import Row, read_stacks, relay_lag_ms, span
+from loadtests.reporting.records import Emission, RunFileError, Sample
 from tests.loadtests.run_files import MS, Shape, change_lines, write_run
 
 T = TypeVar("T")

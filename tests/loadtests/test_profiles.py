@@ -20,7 +20,7 @@ from loadtests.profiles import (
     count_tokens,
     write_script,
 )
-from loadtests.vocabulary import PHRASES, cut, json_bodies
+from loadtests.simulation.vocabulary import PHRASES, cut, json_bodies
 
 profiles = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.client.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
 from loadtests.json_path import JsonPath
-from loadtests.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
 from loadtests.targets import ErrorPaths, load_targets
 from tests.loadtests.test_targets import KEY, OPENAI
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from loadtests import comparison, markdown, report
+from loadtests import report
+from loadtests.reporting import comparison, markdown
 from tests.loadtests.run_files import Shape, change_lines, write_run
 
 VOID = {"meta", "br", "link", "img"}

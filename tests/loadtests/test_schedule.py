@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.schedule import dealt, poisson_offsets_ns, stagger_ns
+from loadtests.client.schedule import dealt, poisson_offsets_ns, stagger_ns
 
 
 @given(st.integers(0, 50), st.integers(0, 200), st.integers(1, 9))

@@ -1,4 +1,4 @@
-"""The simulator over real sockets: the same answer in both modes, at its deadlines, and told truly afterwards."""
+"""The simulator over real sockets: the same answer in both modes, at its deadlines, told truly afterwards."""
 
 import asyncio
 import json

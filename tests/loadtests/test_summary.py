@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadtests import figures, report
-from loadtests.records import RunFileError
+from loadtests import report
+from loadtests.reporting import figures
+from loadtests.reporting.records import RunFileError
 from tests.loadtests.run_files import Shape, change_lines, write_run
 
 BATCH = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.timeline import Distribution, Entry, Lateness, Timeline
+from loadtests.simulation.timeline import Distribution, Entry, Lateness, Timeline
 
 
 def test_entries_are_lines_of_json_and_forgotten() -> None:

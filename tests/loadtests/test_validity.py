@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.figures import Summary
-from loadtests.summary import measure
+from loadtests.reporting.figures import Summary
+from loadtests.reporting.summary import measure
 from tests.loadtests.run_files import MS, Shape, change_lines, write_run, write_stalls
 
 Mutant = Callable[[Path], None]

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.vocabulary import json_bodies
-from loadtests.wire import Frames, chunk
+from loadtests.simulation.vocabulary import json_bodies
+from loadtests.simulation.wire import Frames, chunk
 
 
 def payloads(body: bytes) -> list[bytes]:

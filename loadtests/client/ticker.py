@@ -2,8 +2,8 @@
 
 import time
 
-from loadtests import greenlets
-from loadtests.player import sleep_until
+from loadtests.client import greenlets
+from loadtests.client.player import sleep_until
 
 TICK_NS = 10_000_000
 

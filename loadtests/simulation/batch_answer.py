@@ -1,7 +1,7 @@
 """An answer that is not streamed: the same script, and one JSON at its end."""
 
-from loadtests import faults, wire
-from loadtests.answers import Answer
+from loadtests.simulation import faults, wire
+from loadtests.simulation.answers import Answer
 
 _JSON = {"Content-Type": "application/json"}
 

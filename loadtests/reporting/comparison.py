@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .figures import Intervals, Summary
-from .stats import Distribution
+from loadtests.reporting.figures import Intervals, Summary
+from loadtests.stats import Distribution
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

@@ -1,8 +1,8 @@
 """report.md: the comparison, the claims and the method for a pull request or a README."""
 
-from . import comparison
-from .comparison import Cells, ComparisonRow
-from .figures import Summary
+from loadtests.reporting import comparison
+from loadtests.reporting.comparison import Cells, ComparisonRow
+from loadtests.reporting.figures import Summary
 
 HEAD = """\
 | | Flask, batch: p50 | p95 | p99 | FastAPI, streaming: p50 | p95 | p99 | change of p50 |

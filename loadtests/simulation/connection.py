@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httptools
 
-from loadtests import wire
+from loadtests.simulation import wire
 
 MAX_BODY = 16 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtests import wire
+from loadtests.simulation import wire
 
 NONE: Final = "none"
 STALL: Final = "stall"

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from .canvas import Palette, dress
-from .comparison import number
-from .figures import Summary
-from .stats import Distribution, Floats
-from .typical import Typical
+from loadtests.reporting.canvas import Palette, dress
+from loadtests.reporting.comparison import number
+from loadtests.reporting.figures import Summary
+from loadtests.reporting.typical import Typical
+from loadtests.stats import Distribution, Floats
 
 LANE = 0.86
 """Height of a time line's lane; what remains is for the words above it."""

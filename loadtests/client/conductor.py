@@ -8,9 +8,9 @@ import psutil
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests import greenlets
-from loadtests.collector import Collector
-from loadtests.load_side import BATCH_MESSAGE
+from loadtests.client import greenlets
+from loadtests.client.collector import Collector
+from loadtests.client.load_side import BATCH_MESSAGE
 from loadtests.scenarios import Plan
 
 DEAL_MESSAGE = "deal"

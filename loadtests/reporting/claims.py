@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .comparison import percent, seconds
-from .figures import Claim, Summary, Verdict
-from .records import Handling, StackName
-from .stats import Distribution
+from loadtests.reporting.comparison import percent, seconds
+from loadtests.reporting.figures import Claim, Summary, Verdict
+from loadtests.reporting.records import Handling, StackName
+from loadtests.stats import Distribution
 
 TOLERANCE = 0.10
 """A measured figure within a tenth of the article's reproduces it."""

@@ -6,12 +6,12 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from . import comparison, drawings, method
-from .comparison import ComparisonRow
-from .drawings import Drawing
-from .figures import Claim, Summary
-from .summary import Measured
-from .typical import Typical, typical
+from loadtests.reporting import comparison, drawings, method
+from loadtests.reporting.comparison import ComparisonRow
+from loadtests.reporting.drawings import Drawing
+from loadtests.reporting.figures import Claim, Summary
+from loadtests.reporting.summary import Measured
+from loadtests.reporting.typical import Typical, typical
 
 PART = re.compile(r"<!-- part: (\w+) -->\n")
 BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|MiB|%)(?!\w))")

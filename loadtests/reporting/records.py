@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .stats import Distribution
+from loadtests.stats import Distribution
 
 Integers = npt.NDArray[np.int64]
 StackName = Literal["legacy_flask", "fastapi_app"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from .records import (
+from loadtests.reporting.records import (
     KINDS,
     NOTHING,
     STACKS,
@@ -20,7 +20,7 @@ from .records import (
     integers,
     read_lines,
 )
-from .stats import Floats
+from loadtests.stats import Floats
 
 STAMPS_OF = 1000
 """Token stamps are kept for about so many requests a stack: half a million lags are enough."""

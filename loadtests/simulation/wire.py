@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from loadtests.vocabulary import json_bodies, longest_body
+from loadtests.simulation.vocabulary import json_bodies, longest_body
 
 CREATED = 1_760_000_000
 """The constant `created` of every answer, so that answers can be compared byte for byte."""

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from . import canvas, comparison, plots
-from .canvas import PRINT
-from .comparison import ComparisonRow
-from .summary import Measured
-from .typical import typical
+from loadtests.reporting import canvas, comparison, plots
+from loadtests.reporting.canvas import PRINT
+from loadtests.reporting.comparison import ComparisonRow
+from loadtests.reporting.summary import Measured
+from loadtests.reporting.typical import typical
 
 SIZE = (1000.0, 760.0)
 PAPER = "#fbfaf7"

@@ -7,10 +7,10 @@ that was never taken is a reason too: a gate that passes for want of data is no 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .comparison import percent
-from .join import StackRows
-from .records import KINDS, STACKS, Run, StackName
-from .stats import Distribution
+from loadtests.reporting.comparison import percent
+from loadtests.reporting.join import StackRows
+from loadtests.reporting.records import KINDS, STACKS, Run, StackName
+from loadtests.stats import Distribution
 
 DISPATCH_DELAY_P99_MS = 10.0
 """A client that sends later than this measures itself; the streaming stack may take 25 ms at p99."""

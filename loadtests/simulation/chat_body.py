@@ -2,8 +2,8 @@
 
 import msgspec
 
-from loadtests.faults import FAULTS
 from loadtests.profiles import PROFILES, Profile
+from loadtests.simulation.faults import FAULTS
 
 
 class BadBody(ValueError):

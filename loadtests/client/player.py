@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from loadtests import greenlets
+from loadtests.client import greenlets
+from loadtests.client.exchange import Exchanger, Outcome
+from loadtests.client.reading import Answer
+from loadtests.client.schedule import dealt, poisson_offsets_ns, stagger_ns
 from loadtests.corpus import Corpus
-from loadtests.exchange import Exchanger, Outcome
-from loadtests.reading import Answer
 from loadtests.samples import Sample, text_sha
 from loadtests.scenarios import Plan
-from loadtests.schedule import dealt, poisson_offsets_ns, stagger_ns
 from loadtests.targets import Request, request_for
 
 NS_PER_S = 1_000_000_000

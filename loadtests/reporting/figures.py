@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from .records import RunFileError
-from .stats import Distribution
+from loadtests.reporting.records import RunFileError
+from loadtests.stats import Distribution
 
 Interval = tuple[float, float]
 Verdict = Literal["reproduced", "beaten", "shown impossible", "not reproduced"]

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadtests import wire
-from loadtests.connection import Connection
-from loadtests.pacing import Pacer
 from loadtests.profiles import Script
-from loadtests.timeline import Entry
+from loadtests.simulation import wire
+from loadtests.simulation.connection import Connection
+from loadtests.simulation.pacing import Pacer
+from loadtests.simulation.timeline import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from .join import Row, StackRows
-from .records import integers, is_empty
-from .stats import Floats
+from loadtests.reporting.join import Row, StackRows
+from loadtests.reporting.records import integers, is_empty
+from loadtests.stats import Floats
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 from locust.env import Environment
 
-from loadtests import greenlets
-from loadtests.collector import Outbox
+from loadtests.client import greenlets
+from loadtests.client.collector import Outbox
+from loadtests.client.exchange import Exchanger
+from loadtests.client.player import Deal, Player
+from loadtests.client.ticker import Ticker
 from loadtests.corpus import Corpus
-from loadtests.exchange import Exchanger
-from loadtests.player import Deal, Player
 from loadtests.samples import Sample
 from loadtests.scenarios import Plan
-from loadtests.ticker import Ticker
 
 BATCH_MESSAGE = "batch"
 REPORT_S = 1.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from . import claims
-from .figures import (
+from loadtests.reporting import claims
+from loadtests.reporting.figures import (
     Answers,
     BatchFigures,
     Confidence,
@@ -19,10 +19,19 @@ from .figures import (
     Summary,
     UpstreamFigures,
 )
-from .join import StackRows, read_stacks
-from .records import STACKS, Run, RunFileError, StackName, StackRun, Stall, read_lines, read_run
-from .stats import LEVEL, Distribution, Floats, distribution, interval
-from .validity import Evidence, invalid_reasons
+from loadtests.reporting.join import StackRows, read_stacks
+from loadtests.reporting.records import (
+    STACKS,
+    Run,
+    RunFileError,
+    StackName,
+    StackRun,
+    Stall,
+    read_lines,
+    read_run,
+)
+from loadtests.reporting.validity import Evidence, invalid_reasons
+from loadtests.stats import LEVEL, Distribution, Floats, distribution, interval
 
 HEADLINES = ("first_content_ms", "total_ms", "api_overhead_ms")
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from geventhttpclient.response import HTTPConnectionClosed, HTTPSocketPoolResponse
 
-from loadtests import greenlets
-from loadtests.greenlets import Address, Socket
+from loadtests.client import greenlets
+from loadtests.client.greenlets import Address, Socket
 from loadtests.targets import Request
 
 BLOCK_SIZE = 64 * 1024

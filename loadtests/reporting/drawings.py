@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from . import canvas, plots
-from .canvas import MARKERS
-from .summary import Measured
-from .typical import Typical
+from loadtests.reporting import canvas, plots
+from loadtests.reporting.canvas import MARKERS
+from loadtests.reporting.summary import Measured
+from loadtests.reporting.typical import Typical
 
 WIDE = 1000
 HALF = 484

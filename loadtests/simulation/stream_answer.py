@@ -3,10 +3,10 @@
 import time
 from array import array
 
-from loadtests import faults, wire
-from loadtests.answers import Answer, Call, Stage
-from loadtests.connection import Connection
-from loadtests.timeline import Entry
+from loadtests.simulation import faults, wire
+from loadtests.simulation.answers import Answer, Call, Stage
+from loadtests.simulation.connection import Connection
+from loadtests.simulation.timeline import Entry
 
 _HEAD = wire.head(
     200, {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}, None

@@ -1,12 +1,12 @@
 """The small print of a report: how the figures came about, what was not measured, what the gate looked at."""
 
-from . import validity
-from .comparison import DASH, number, percent
-from .figures import Summary
-from .join import StackRows
-from .records import Run
-from .stats import Distribution
-from .summary import Measured
+from loadtests.reporting import validity
+from loadtests.reporting.comparison import DASH, number, percent
+from loadtests.reporting.figures import Summary
+from loadtests.reporting.join import StackRows
+from loadtests.reporting.records import Run
+from loadtests.reporting.summary import Measured
+from loadtests.stats import Distribution
 
 Check = tuple[str, str, str]
 

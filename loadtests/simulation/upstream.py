@@ -5,15 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests import faults, wire
-from loadtests.answers import Answer, Call
-from loadtests.batch_answer import BatchAnswer
-from loadtests.chat_body import BadBody, ChatBody, UnknownModel, parse_body, parse_model
-from loadtests.connection import Connection, Request
-from loadtests.pacing import Capacity, Pacer
 from loadtests.profiles import ARTICLE, PROFILES, Profile, cacheable_prefix, write_script
-from loadtests.stream_answer import StreamAnswer
-from loadtests.timeline import Counters, Entry, Timeline
+from loadtests.simulation import faults, wire
+from loadtests.simulation.answers import Answer, Call
+from loadtests.simulation.batch_answer import BatchAnswer
+from loadtests.simulation.chat_body import BadBody, ChatBody, UnknownModel, parse_body, parse_model
+from loadtests.simulation.connection import Connection, Request
+from loadtests.simulation.pacing import Capacity, Pacer
+from loadtests.simulation.stream_answer import StreamAnswer
+from loadtests.simulation.timeline import Counters, Entry, Timeline
 
 JSON = "application/json"
 _PREFIXES_KEPT = 65_536

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from geventhttpclient.response import HTTPParseError
 
-from loadtests.greenlets import Timeout
-from loadtests.http_pool import HttpPool, StreamedResponse
-from loadtests.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
+from loadtests.client.greenlets import Timeout
+from loadtests.client.http_pool import HttpPool, StreamedResponse
+from loadtests.client.reading import Answer, BatchReading, StreamReading, StreamRules, refusal_code
 from loadtests.scenarios import Kind
 from loadtests.targets import LegacySide, Request, StreamingSide, Targets
 

@@ -1,0 +1,1 @@
+"""The inside of the load: what each Locust process deals, sends, reads and records."""

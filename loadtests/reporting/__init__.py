@@ -1,0 +1,1 @@
+"""From the files of a run to its figures, its verdicts and the page that shows them."""
