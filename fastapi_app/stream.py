@@ -153,7 +153,10 @@ class Outbox:
         self._due.set()
 
     async def first(self, most_s: float) -> None:
-        """Returns with the first event, with the failure that came instead, or after `most_s` seconds."""
+        """Returns with the first event, with the failure that came instead, or after `most_s` seconds.
+
+        A heartbeat that is due before then cuts the wait short.
+        """
         patience = self._loop.call_later(most_s, self._due.set)
         await self._due.wait()
         patience.cancel()

@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """Every setting with its default; the variable is `CHAT_` and the name, unless an alias says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHAT_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="CHAT_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
     )
 
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")

@@ -29,7 +29,9 @@ class OpenAILLM:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         client = openai.DefaultHttpxClient(
-            limits=_limits(settings), event_hooks={"response": [_patience(settings)]}
+            limits=_limits(settings),
+            follow_redirects=False,
+            event_hooks={"response": [_patience(settings)]},
         )
         self._client = openai.OpenAI(**_options(settings), http_client=client)
 
