@@ -25,7 +25,8 @@ def test_every_line_is_a_pin_or_its_hash(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["--index-url https://index.example/simple", "flask==3.1.3", "flask @ https://x/flask.whl"]
+    "line",
+    ["--index-url https://index.example/simple", "flask==3.1.3", "flask @ https://x/flask.whl"],
 )
 def test_anything_else_is_found(line: str) -> None:
     assert not PIN.match(line)
