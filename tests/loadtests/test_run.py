@@ -78,10 +78,10 @@ def test_an_interrupted_run_stops_what_it_started_and_keeps_its_samples(tmp_path
             with pytest.raises(subprocess.TimeoutExpired):
                 run.wait(0.2)
         run.send_signal(signal.SIGINT)
-        status, printed, _ = _finish(run)
+        status, printed, errors = _finish(run)
     finally:
         run.kill()
-    assert status == 130
+    assert status == 130, errors
     assert "the samples so far are kept" in printed
     assert json.loads((out / "summary.json").read_bytes())["invalid_reasons"][0] == (
         "the run was interrupted"
