@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -70,7 +71,10 @@ def test_a_connection_is_used_again() -> None:
 def test_one_that_was_hung_up_is_not() -> None:
     with replying(WHOLE, WHOLE, hang_up=True) as (url, asked):
         pool = HttpPool(url)
-        assert [body(ask(pool)) for _ in range(2)] == [b"ok"] * 2
+        assert body(ask(pool)) == b"ok"
+        # The server's end is on its way; it is the one that has arrived which must be seen.
+        select.select([pool._idle[-1][0].fileno()], [], [], 5)
+        assert body(ask(pool)) == b"ok"
         assert pool.opened == 2
     assert len(asked) == 2
 
