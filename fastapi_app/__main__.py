@@ -1,19 +1,29 @@
-"""Serves the streaming stack with uvicorn."""
+"""Serves the streaming stack: with uvicorn, or with gunicorn's own asgi worker."""
 
 import argparse
+import math
+import resource
+import signal
 import sys
+from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from gunicorn.app.base import BaseApplication
+from uvicorn.supervisors import Multiprocess
 
 from shared.settings import Settings, SettingsError
 
 from .app import create_app
+from .connection import bound
 from .services import open_services
+
+KEEP_ALIVE_S = 75  # more than the 60 s of a proxy, which then closes first
 
 
 def app() -> FastAPI:
-    """The application as uvicorn loads it, once a worker: `uvicorn --factory fastapi_app.__main__:app`."""
+    """The application as a server loads it, once a worker: `uvicorn --factory fastapi_app.__main__:app`."""
     settings = Settings.load()
     return create_app(settings, open_services(settings))
 
@@ -24,6 +34,8 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8002)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--server", choices=("uvicorn", "gunicorn"), default="uvicorn")
+    parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
     options = parser.parse_args()
     try:
         settings = Settings.load()
@@ -31,24 +43,89 @@ def main() -> int:
     except SettingsError as error:
         print(f"fastapi_app: {error}", file=sys.stderr)
         return 2
-    _uvicorn(options)
+    _use_all_descriptors()
+    if options.server == "gunicorn":
+        _Gunicorn(settings, options).run()
+    else:
+        _uvicorn(settings, options)
     return 0
 
 
-def _uvicorn(options: argparse.Namespace) -> None:
+def _uvicorn(settings: Settings, options: argparse.Namespace) -> None:
     """One event loop a worker; the access log stays off, since it would write query strings, and so prompts."""
-    uvicorn.run(
+    config = uvicorn.Config(
         "fastapi_app.__main__:app",
         factory=True,
         host=options.host,
         port=options.port,
         workers=options.workers,
-        loop="uvloop",
-        http="httptools",
+        loop=options.loop,
+        http="fastapi_app.connection:Connection",
         access_log=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=30,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        # The app has led its drain by then: nothing is left but connections that idle.
+        timeout_graceful_shutdown=1,
     )
+    listener = config.bind_socket()
+    bound(listener, settings)
+    # uvicorn raises the signal that ended it once more; to whoever started us, a drain is a clean exit.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt):
+        if options.workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Its worker holds 64 KiB for a client who does not read; only the kernel's part is bounded here."""
+
+    def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
+        self._settings = settings
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        chosen = {
+            "bind": f"{self._options.host}:{self._options.port}",
+            "workers": self._options.workers,
+            "worker_class": "asgi",
+            "asgi_loop": self._options.loop,
+            "keepalive": KEEP_ALIVE_S,
+            "timeout": 120,
+            "graceful_timeout": math.ceil(self._settings.drain_grace_s) + 5,
+            "control_socket_disable": True,
+            "when_ready": self._when_ready,
+            "post_worker_init": _let_the_app_lead,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> FastAPI:
+        return app()
+
+    def _when_ready(self, arbiter: Any) -> None:
+        for listener in arbiter.LISTENERS:
+            bound(listener.sock, self._settings)
+
+
+def _let_the_app_lead(worker: Any) -> None:
+    """Puts the worker's handler of SIGTERM where the app's drain finds it, and calls it at its end."""
+
+    def leave(*_: object) -> None:
+        # What is still connected then only idles, and is not worth a second grace.
+        worker.cfg.set("graceful_timeout", 0)
+        worker.handle_exit_signal()
+
+    worker.loop.remove_signal_handler(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _use_all_descriptors() -> None:
+    """Raises the soft limit of open files, often 1,024, to the hard one; an answer takes two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

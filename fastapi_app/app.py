@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from shared.settings import Settings
 
 from . import errors, telemetry
+from .connection import REQUEST_TIMEOUT_S
 from .routes import api
 from .services import Services
 
@@ -17,11 +18,12 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     """The FastAPI application around services that the caller opened and its lifespan closes."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         # What is imported by now never becomes garbage; looking through it would stall every stream.
         gc.collect()
         gc.freeze()
-        yield
+        with services.drain.led_by_signals():
+            yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}
         await services.close()
 
     app = FastAPI(title="Chat", lifespan=lifespan, redirect_slashes=False)

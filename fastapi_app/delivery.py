@@ -3,29 +3,32 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TypeVar
 
 from fastapi import Request, Response
+from starlette.types import Receive
 
 from shared.auth import Caller
-from shared.errors import BadRequest
-from shared.schemas import ChatRequest
+from shared.errors import AnswerTimeout, Draining, ReaderLost, ServiceError
+from shared.schemas import ChatReply, ChatRequest
 
 from .services import services
 from .stream import EventStream, disconnected
 from .telemetry import request_id
-
-_T = TypeVar("_T")
 
 
 async def deliver(chat: ChatRequest, who: Caller, request: Request) -> Response:
     """Starts an answer; a client that leaves takes the provider's request with it."""
     held = services(request)
     if _wants_stream(chat, request):
-        return EventStream(held, chat, request_id(request))
-    answer = held.llm.complete(chat, request_id=request_id(request))
-    reply = await _while_connected(request, answer)
-    return Response(reply.model_dump_json(), media_type="application/json")
+        return EventStream(held, chat, who, request_id(request))
+    held.drain.check()
+    with held.slots.taken(), held.begin(chat, who, request_id(request), "batch") as entry:
+        whole = _Whole(held.llm.complete(chat, request_id=request_id(request)))
+        with held.drain.counting(whole):
+            reply = await whole.reply(request.receive, held.settings.answer_timeout_s)
+        body = reply.model_dump_json().encode()
+        entry.tokens, entry.bytes = reply.tokens, len(body)
+    return Response(body, media_type="application/json")
 
 
 def _wants_stream(chat: ChatRequest, request: Request) -> bool:
@@ -33,17 +36,41 @@ def _wants_stream(chat: ChatRequest, request: Request) -> bool:
     return chat.stream or accepts or request.method == "GET"
 
 
-async def _while_connected(request: Request, work: Coroutine[None, None, _T]) -> _T:
-    """The result of the work, which is cancelled when the client leaves; nobody reads the error then."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(disconnected(request.receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise BadRequest
-        return task.result()
-    finally:
-        for started in (task, gone):
-            started.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await started
+class _Whole:
+    """A batch answer under way, which ends with its client, at its deadline, or with the worker."""
+
+    queued_bytes = 0
+
+    def __init__(self, work: Coroutine[None, None, ChatReply]) -> None:
+        self._work = asyncio.create_task(work)
+        self._stopped_by: ServiceError | None = None
+
+    async def reply(self, receive: Receive, most_s: float) -> ChatReply:
+        """Raises ReaderLost, AnswerTimeout or Draining when that is what ended it."""
+        watcher = asyncio.create_task(self._watch(receive))
+        deadline = asyncio.get_running_loop().call_later(most_s, self._stop, AnswerTimeout())
+        try:
+            return await self._work
+        except asyncio.CancelledError:
+            if self._stopped_by is None:
+                raise
+            raise self._stopped_by from None
+        finally:
+            deadline.cancel()
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+
+    def cut(self) -> None:
+        self._stop(Draining())
+
+    def abandon(self) -> None:
+        self._stop(Draining())
+
+    async def _watch(self, receive: Receive) -> None:
+        await disconnected(receive)
+        self._stop(ReaderLost())
+
+    def _stop(self, error: ServiceError) -> None:
+        self._stopped_by = self._stopped_by or error
+        self._work.cancel()

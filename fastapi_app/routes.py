@@ -1,15 +1,19 @@
 """The HTTP surface."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from shared.auth import Caller
-from shared.errors import BadRequest, BodyTooLarge
+from shared.errors import BadRequest, BodyTooLarge, RequestTimeout
 from shared.intake import chat_from_json, chat_from_query
 from shared.schemas import ChatRequest
+from shared.settings import Settings
+from shared.telemetry import METRICS_TYPE
 
+from . import telemetry
 from .auth import caller
 from .delivery import deliver
 from .services import services
@@ -28,7 +32,7 @@ _BODY: dict[str, Any] = {
 async def chat_from_body(request: Request) -> ChatRequest:
     """The JSON body as a ChatRequest; its size is bounded here, since no ASGI server bounds it."""
     settings = services(request).settings
-    body = await _read(request, settings.max_body_bytes)
+    body = await _read(request, settings)
     return chat_from_json(body, request.headers.get("Content-Type"), settings)
 
 
@@ -53,12 +57,27 @@ async def healthz() -> dict[str, str]:
 
 
 @api.api_route("/readyz", methods=["GET", "HEAD"])
-async def readyz() -> dict[str, str]:
-    """Says that the process takes requests."""
+async def readyz(request: Request) -> dict[str, str]:
+    """Says that the process takes requests; 503 as soon as a drain begins."""
+    services(request).drain.check()
     return {"status": "ready"}
 
 
-async def _read(request: Request, most: int) -> bytes:
+@api.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """What this process holds and does now, for Prometheus."""
+    return Response(telemetry.exposition(services(request)), media_type=METRICS_TYPE)
+
+
+async def _read(request: Request, settings: Settings) -> bytes:
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            return await _bytes(request, settings.max_body_bytes)
+    except TimeoutError:
+        raise RequestTimeout from None
+
+
+async def _bytes(request: Request, most: int) -> bytes:
     announced = request.headers.get("Content-Length", "0")
     if announced.isdigit() and int(announced) > most:
         raise BodyTooLarge

@@ -2,7 +2,7 @@
 
 The producer reads the provider; the outbox joins what it read into chunks and bounds it; the writer
 sends. A reader that is slow fills the outbox, which stops the producer, which stops reading the
-provider's socket. Whatever ends the stream closes the provider's request.
+provider's socket. Whatever ends the stream closes the provider's request and is recorded once.
 """
 
 import asyncio
@@ -10,14 +10,27 @@ import logging
 from contextlib import aclosing
 
 from fastapi import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from shared.errors import InternalError, ServiceError
-from shared.schemas import ChatRequest, Event, Failure
-from shared.settings import Settings
+from shared.auth import Caller
+from shared.errors import (
+    AnswerTimeout,
+    Draining,
+    FirstTokenTimeout,
+    InternalError,
+    ReaderLost,
+    ServiceError,
+    SlowReader,
+    TokenTimeout,
+)
+from shared.schemas import ChatRequest, Delta, Done
+from shared.streamlog import Entry, Outcome
 
+from .connection import transport_of
+from .outbox import Outbox
 from .services import Services
-from .sse import MEDIA_TYPE, PING, Coalescer
+from .sse import MEDIA_TYPE, PING
+from .watchdog import Watchdog
 
 HEADERS = {
     "Content-Type": MEDIA_TYPE,
@@ -28,160 +41,171 @@ log = logging.getLogger(__name__)
 
 
 class EventStream(Response):
-    """An answer as Server-Sent Events; a provider that fails before its first token gets its true status."""
+    """An answer as Server-Sent Events; a provider that fails before its first token gets its true status.
 
-    def __init__(self, services: Services, chat: ChatRequest, request_id: str) -> None:
+    Background tasks run behind an answer that was finished, and behind no other; the record is of every one.
+    """
+
+    def __init__(self, services: Services, chat: ChatRequest, who: Caller, request_id: str) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._services = services
         self._chat = chat
+        self._who = who
         self._request_id = request_id
-        self._outbox = Outbox(services.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = self._services
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        held.drain.check()
+        with held.slots.taken():
+            entry = held.begin(self._chat, self._who, self._request_id, "stream")
+            relay = Relay(held, self._chat, entry, transport_of(scope))
+            with held.drain.counting(relay):
+                await relay.run(receive, send, start)
+        if relay.outcome == "finished" and self.background is not None:
+            await self.background()
+
+
+class Relay:
+    """One stream under way; its `outcome` is `cancelled` until another one is certain."""
+
+    def __init__(
+        self,
+        services: Services,
+        chat: ChatRequest,
+        entry: Entry,
+        transport: asyncio.WriteTransport | None,
+    ) -> None:
+        self._llm, self._settings = services.llm, services.settings
+        self._chat = chat
+        self._entry = entry
+        self._transport = transport
+        self._outbox = Outbox(services.settings)
+        self._writing = asyncio.timeout(None)
+        self._sending = False
+        self.outcome: Outcome = ReaderLost.outcome
+        self.code: str | None = ReaderLost.code
+
+    @property
+    def queued_bytes(self) -> int:
+        """What this process holds for the client: text in the outbox, frames in the transport."""
+        transport = self._transport
+        return self._outbox.pending_bytes + (transport.get_write_buffer_size() if transport else 0)
+
+    def cut(self) -> None:
+        self._fail(Draining())
+
+    def abandon(self) -> None:
+        self._break_off(Draining())
+
+    async def run(self, receive: Receive, send: Send, start: Message) -> None:
+        """Returns when the answer has ended, however it did; raises the error that is its true status."""
         producer = asyncio.create_task(self._produce())
         watcher = asyncio.create_task(self._watch(receive))
+        stuck = Watchdog(self._settings.send_timeout_s, self._stuck)
+        overdue = Watchdog(self._settings.answer_timeout_s, lambda: self._fail(AnswerTimeout()))
         try:
-            await self._write(send)
+            async with self._writing:
+                await self._write(send, start, stuck)
+        except OSError:
+            pass  # broken off by us, or the server's own word (ASGI 2.4) that the client has left
         finally:
             self._outbox.close()
-            producer.cancel()
-            watcher.cancel()
+            for started in (stuck, overdue, producer, watcher):
+                started.cancel()
             await asyncio.gather(producer, watcher, return_exceptions=True)
+            self._entry.end(self.outcome, self.code)
 
     async def _produce(self) -> None:
-        stream = self._services.llm.stream(self._chat, request_id=self._request_id)
+        stream = self._llm.stream(self._chat, request_id=self._entry.request_id)
+        silence = Watchdog(self._settings.first_token_timeout_s, self._silent)
         try:
             async with aclosing(stream) as events:
                 async for event in events:
                     if self._outbox.full:
                         await self._outbox.room()
-                    self._outbox.put(event)
+                    if self._take(event, silence):
+                        break
         except ServiceError as error:
-            self._outbox.fail(error, self._request_id)
+            self._fail(error)
         except Exception:
-            log.exception("request %s failed", self._request_id)
+            log.exception("request %s failed", self._entry.request_id)
         finally:
+            silence.cancel()
             # Nothing is put behind an end: this one is for a producer that broke, stopped or was cancelled.
-            self._outbox.fail(InternalError(), self._request_id)
+            self._fail(InternalError())
+
+    def _take(self, event: Delta | Done, silence: Watchdog) -> bool:
+        """Passes an event on; true when the budget is spent and the provider has to stop."""
+        entry = self._entry
+        if isinstance(event, Done):
+            entry.tokens = event.usage.completion_tokens if event.usage else entry.tokens
+            self._outbox.finish(event)
+            return False
+        if not entry.tokens:
+            entry.first_token()
+            silence.restart(self._settings.token_timeout_s)
+        silence.touch()
+        left = (self._chat.max_tokens or self._settings.max_answer_tokens) - entry.tokens
+        entry.tokens += min(left, len(event.pieces))
+        if len(event.pieces) <= left:
+            self._outbox.put(event)
+            return False
+        if left:
+            self._outbox.put(Delta(event.pieces[:left]))
+        done = Done(id=event.id, model=event.model, finish_reason="length")
+        self._outbox.finish(done, "over_budget")
+        return True
 
     async def _watch(self, receive: Receive) -> None:
         await disconnected(receive)
-        self._outbox.close()
+        self._break_off(ReaderLost())
 
-    async def _write(self, send: Send) -> None:
+    async def _write(self, send: Send, start: Message, stuck: Watchdog) -> None:
         """Commits the 200 with the first item, or after the wait for it, so that heartbeats can begin."""
         outbox = self._outbox
-        await outbox.first(self._services.settings.first_item_wait_s)
+        await outbox.first(self._settings.first_item_wait_s)
         if outbox.refusal:
+            self.outcome, self.code = outbox.outcome, outbox.code
             raise outbox.refusal
         if outbox.closed:
             return
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         while not outbox.closed:
             ended = outbox.ended
             body = outbox.take() or PING
+            stuck.touch()
+            self._sending = True
             await send({"type": "http.response.body", "body": body, "more_body": not ended})
+            self._sending = False
+            self._entry.bytes += len(body)
             if ended:
+                self.outcome, self.code = outbox.outcome, outbox.code
                 return
             await outbox.due()
 
+    def _fail(self, error: ServiceError) -> None:
+        self._outbox.fail(error, self._entry.request_id)
 
-class Outbox:
-    """What is read and not yet written; `full` is its bound in items and bytes.
+    def _silent(self) -> None:
+        # A producer that waits for its reader does not wait for the provider.
+        if not self._outbox.full:
+            self._fail(TokenTimeout() if self._entry.tokens else FirstTokenTimeout())
 
-    The writer is woken once a chunk: when one is due, when its window has passed, or when a heartbeat is.
-    """
+    def _stuck(self) -> None:
+        if self._sending:
+            self._break_off(SlowReader())
 
-    def __init__(self, settings: Settings) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._coalescer = Coalescer(settings.coalesce_tokens)
-        self._items, self._bytes = settings.queue_items, settings.queue_bytes
-        self._window_s = settings.coalesce_ms / 1000
-        self._heartbeat_s = settings.heartbeat_s
-        self._due = asyncio.Event()
-        self._room = asyncio.Event()
-        self._window: asyncio.TimerHandle | None = None
-        self._beat = self._loop.call_later(settings.heartbeat_s, self._heartbeat)
-        self._written = self._loop.time()
-        self._begun = False
-        self.ended = False
-        self.closed = False
-        self.refusal: ServiceError | None = None
-
-    @property
-    def full(self) -> bool:
-        held = self._coalescer
-        return held.pending_items >= self._items or held.pending_bytes >= self._bytes
-
-    async def room(self) -> None:
-        """Returns when the writer has taken what filled the outbox."""
-        while self.full:
-            self._room.clear()
-            await self._room.wait()
-
-    def put(self, event: Event) -> None:
-        """Takes an event of the producer; none behind the first that is terminal."""
-        if self.ended:
+    def _break_off(self, error: ServiceError) -> None:
+        """Ends a stream whose client reads no more, even in the middle of a send."""
+        if self._outbox.closed:
             return
-        self._begun = True
-        self.ended = event.event != "delta"
-        if self._coalescer.feed(event) or self.full:
-            self._due.set()
-        elif self._window is None:
-            self._window = self._loop.call_at(self._written + self._window_s, self._due.set)
-
-    def fail(self, error: ServiceError, request_id: str) -> None:
-        """Ends the stream: with the error's status when nothing was promised yet, else with its event."""
-        if not self._begun:
-            self.refusal = error
-        failure = Failure(
-            code=error.code,
-            message=error.message,
-            request_id=request_id,
-            retryable=error.retryable,
-        )
-        self.put(failure)
-
-    def close(self) -> None:
-        """Nobody reads any more."""
-        self.closed = True
-        self._beat.cancel()
-        if self._window is not None:
-            self._window.cancel()
-        self._due.set()
-
-    async def first(self, most_s: float) -> None:
-        """Returns with the first event, with the failure that came instead, or after `most_s` seconds.
-
-        A heartbeat that is due before then cuts the wait short.
-        """
-        patience = self._loop.call_later(most_s, self._due.set)
-        await self._due.wait()
-        patience.cancel()
-        self._begun = True
-
-    async def due(self) -> None:
-        """Returns when something is to be written: a chunk, a heartbeat, or nothing more."""
-        await self._due.wait()
-
-    def take(self) -> bytes:
-        """The chunk that is due; empty when it is a heartbeat that is."""
-        if self._window is not None:
-            self._window.cancel()
-            self._window = None
-        self._due.clear()
-        self._room.set()
-        self._written = self._loop.time()
-        return self._coalescer.flush()
-
-    def _heartbeat(self) -> None:
-        silent = self._loop.time() - self._written
-        if silent >= self._heartbeat_s:
-            self._due.set()
-            silent = 0.0
-        self._beat = self._loop.call_later(self._heartbeat_s - silent, self._heartbeat)
+        self.outcome, self.code = error.outcome, error.code
+        self._outbox.close()
+        self._writing.reschedule(0)
+        if self._transport is not None:
+            self._transport.abort()
 
 
 async def disconnected(receive: Receive) -> None:

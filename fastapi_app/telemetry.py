@@ -1,12 +1,16 @@
-"""What is observed of a request: its id."""
+"""What is observed: a request's id, and what the process holds now."""
 
+import asyncio
 from typing import cast
 
 from fastapi import FastAPI, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import telemetry
 from shared.telemetry import REQUEST_ID_HEADER, choose_request_id
+
+from .services import Services
 
 
 def install(app: FastAPI) -> None:
@@ -17,6 +21,17 @@ def install(app: FastAPI) -> None:
 def request_id(request: Request) -> str:
     """The id of this request."""
     return cast(str, request.state.request_id)
+
+
+def exposition(held: Services) -> bytes:
+    """The gauges of this process, in Prometheus's text format."""
+    return telemetry.exposition(
+        {
+            telemetry.IN_FLIGHT: held.slots.in_use,
+            telemetry.QUEUED_BYTES: sum(answer.queued_bytes for answer in held.drain.running),
+            telemetry.TASKS: len(asyncio.all_tasks()),
+        }
+    )
 
 
 class _RequestId:

@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import math
 import sys
 
 from flask import Flask
@@ -11,6 +12,8 @@ from shared.settings import Settings, SettingsError
 
 from .app import create_app
 from .services import open_services
+
+KEEP_ALIVE_S = 75  # more than the 60 s of a proxy, which then closes first
 
 
 def app() -> Flask:
@@ -52,9 +55,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "workers": self._options.workers,
             "worker_class": "gthread",
             "threads": self._settings.legacy_threads,
-            "keepalive": 75,
+            "keepalive": KEEP_ALIVE_S,
             "timeout": 120,
-            "graceful_timeout": 30,
+            "graceful_timeout": math.ceil(self._settings.drain_grace_s),
             "control_socket_disable": True,
         }
         for name, value in chosen.items():

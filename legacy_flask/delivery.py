@@ -11,5 +11,9 @@ from .telemetry import request_id
 
 def deliver(chat: ChatRequest, who: Caller) -> Response:
     """Waits for the whole answer; a thread waits with it, and the client sees nothing until then."""
-    reply = services().llm.complete(chat, request_id=request_id())
-    return Response(reply.model_dump_json(), content_type="application/json")
+    held = services()
+    with held.slots.taken(), held.begin(chat, who, request_id(), "batch") as entry:
+        reply = held.llm.complete(chat, request_id=request_id())
+        body = reply.model_dump_json().encode()
+        entry.tokens, entry.bytes = reply.tokens, len(body)
+    return Response(body, content_type="application/json")

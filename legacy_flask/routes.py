@@ -5,7 +5,9 @@ from flask import Blueprint, Response, jsonify, request
 from shared.errors import BodyTooLarge, MethodNotAllowed
 from shared.intake import chat_from_json, chat_from_query
 from shared.schemas import ChatRequest
+from shared.telemetry import METRICS_TYPE
 
+from . import telemetry
 from .auth import caller
 from .delivery import deliver
 from .services import services
@@ -48,3 +50,9 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Says that the process takes requests."""
     return jsonify(status="ready")
+
+
+@api.get("/metrics")
+def metrics() -> Response:
+    """What this process holds and does now, for Prometheus."""
+    return Response(telemetry.exposition(services()), content_type=METRICS_TYPE)

@@ -5,11 +5,14 @@ from typing import cast
 
 from flask import current_app
 
-from shared.auth import KeyRing
+from shared.auth import Caller, KeyRing
 from shared.llm.openai import OpenAILLM
 from shared.llm.port import LLM
 from shared.llm.scripted import Script, ScriptedLLM
+from shared.schemas import ChatRequest
 from shared.settings import Settings
+from shared.slots import Slots, affordable
+from shared.streamlog import Entry, Kind, StreamLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +20,29 @@ class Services:
     settings: Settings
     llm: LLM
     keys: KeyRing
+    slots: Slots
+    log: StreamLog
+
+    def begin(self, chat: ChatRequest, who: Caller, request_id: str, kind: Kind) -> Entry:
+        """The record of an answer that begins."""
+        model = chat.model or self.settings.model
+        return self.log.begin(request_id=request_id, user=who.user, model=model, kind=kind)
 
     def close(self) -> None:
         self.llm.close()
+        self.log.close()
 
 
 def open_services(settings: Settings) -> Services:
     """The provider's adapter, or the scripted one where no provider is configured."""
     llm = OpenAILLM(settings) if settings.has_upstream else ScriptedLLM(Script())
-    return Services(settings, llm, KeyRing(settings.api_keys))
+    return Services(
+        settings,
+        llm,
+        KeyRing(settings.api_keys),
+        Slots(affordable(settings.upstream_connections)),
+        StreamLog("legacy_flask", settings.log_path, settings.log_sqlite),
+    )
 
 
 def services() -> Services:

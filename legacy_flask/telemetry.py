@@ -1,10 +1,13 @@
-"""What is observed of a request: its id."""
+"""What is observed: a request's id, and what the process holds now."""
 
 from typing import cast
 
 from flask import Flask, Response, g, request
 
+from shared import telemetry
 from shared.telemetry import REQUEST_ID_HEADER, choose_request_id
+
+from .services import Services
 
 
 def install(app: Flask) -> None:
@@ -16,6 +19,11 @@ def install(app: Flask) -> None:
 def request_id() -> str:
     """The id of the current request."""
     return cast(str, g.request_id)
+
+
+def exposition(held: Services) -> bytes:
+    """The gauges of this process, in Prometheus's text format."""
+    return telemetry.exposition({telemetry.IN_FLIGHT: held.slots.in_use})
 
 
 def _begin() -> None:

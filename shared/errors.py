@@ -7,6 +7,7 @@ ServiceError
 │   ├── Unauthorized              401 unauthorized
 │   ├── NotFound                  404 not_found
 │   ├── MethodNotAllowed          405 method_not_allowed     (Allow)
+│   ├── RequestTimeout            408 request_timeout
 │   ├── BodyTooLarge              413 body_too_large
 │   ├── UnsupportedMediaType      415 unsupported_media_type
 │   └── InvalidRequest            422 invalid_request        (details)
@@ -18,12 +19,22 @@ ServiceError
 │   ├── UpstreamProtocolError     502 upstream_protocol
 │   ├── UpstreamRateLimited       503 upstream_rate_limited  (Retry-After)
 │   └── UpstreamTimeout           504 upstream_timeout
+│       ├── ConnectTimeout        504 connect_timeout
+│       ├── FirstTokenTimeout     504 first_token_timeout
+│       ├── TokenTimeout          504 token_timeout
+│       └── AnswerTimeout         504 answer_timeout
+├── Overloaded                    503 overloaded             (Retry-After)
+├── Draining                      503 draining               (Retry-After)
+├── ReaderLost                    499 client_closed
+│   └── SlowReader                499 slow_reader
 └── InternalError                 500 internal
 """
 
 from typing import ClassVar
 
 import msgspec
+
+from shared.streamlog import Outcome
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -40,6 +51,7 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    outcome: ClassVar[Outcome] = "failed"
     message: str = "The service failed."
 
     def __init__(
@@ -102,6 +114,16 @@ class MethodNotAllowed(ClientError):
     def __init__(self, allow: set[str]) -> None:
         # HEAD goes without saying where GET is cheap, and is refused where GET buys an answer.
         super().__init__(headers={"Allow": ", ".join(sorted(allow - {"HEAD"}))})
+
+
+class RequestTimeout(ClientError):
+    status = 408
+    code = "request_timeout"
+    message = "The body did not arrive in time."
+
+    def __init__(self) -> None:
+        # What else may come of the body is not read: the connection cannot be used again.
+        super().__init__(headers={"Connection": "close"})
 
 
 class BodyTooLarge(ClientError):
@@ -168,7 +190,64 @@ class UpstreamTimeout(UpstreamError):
     status = 504
     code = "upstream_timeout"
     retryable = True
+    outcome = "timed_out"
     message = "The model provider did not answer in time."
+
+
+class ConnectTimeout(UpstreamTimeout):
+    code = "connect_timeout"
+    message = "The model provider took no connection in time."
+
+
+class FirstTokenTimeout(UpstreamTimeout):
+    code = "first_token_timeout"
+    message = "The model provider did not begin its answer in time."
+
+
+class TokenTimeout(UpstreamTimeout):
+    code = "token_timeout"
+    message = "The model provider fell silent in the middle of its answer."
+
+
+class AnswerTimeout(UpstreamTimeout):
+    code = "answer_timeout"
+    message = "The answer took longer than this service waits."
+
+
+class Overloaded(ServiceError):
+    status = 503
+    code = "overloaded"
+    retryable = True
+    message = "This service has as many answers in flight as it takes."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class Draining(ServiceError):
+    status = 503
+    code = "draining"
+    retryable = True
+    outcome = "drained"
+    message = "This server is about to stop; another one will answer."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class ReaderLost(ServiceError):
+    """The client left; its status is nginx's own for this, and only a log sees it."""
+
+    status = 499
+    code = "client_closed"
+    outcome: ClassVar[Outcome] = "cancelled"
+    message = "The client closed the connection."
+
+
+class SlowReader(ReaderLost):
+    code = "slow_reader"
+    outcome = "slow_reader"
+    message = "The client took nothing for too long."
 
 
 class InternalError(ServiceError):

@@ -1,7 +1,7 @@
 """What goes in and what comes out, for both stacks: the request, the reply, and the events of a stream."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -67,13 +67,23 @@ class ChatReply(Frozen):
     finish_reason: str
     usage: Usage | None = None
 
+    @property
+    def tokens(self) -> int:
+        """Of the answer, as the provider counted them; 0 when it does not count."""
+        return self.usage.completion_tokens if self.usage else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one read of the upstream brought: its tokens, kept apart so that a budget can cut between them."""
+    """What one read of the upstream brought: its tokens, kept apart so that a budget can cut between them.
+
+    `id` and `model` are the answer's, for the end that the budget then writes.
+    """
 
     event: ClassVar[str] = "delta"
     pieces: tuple[str, ...]
+    id: str = field(default="", compare=False)
+    model: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:

@@ -1,5 +1,6 @@
 """The configuration of both stacks: one frozen value, and the only reader of the environment."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
@@ -43,19 +44,21 @@ class Settings(BaseSettings):
         default=16_384, description="the largest max_tokens that is taken"
     )
 
-    connect_timeout_s: Seconds = 5.0
-    token_timeout_s: Seconds = Field(
-        default=60.0, description="longest silence of the upstream in a stream"
+    request_timeout_s: Seconds = Field(
+        default=15.0, description="for a request's headers, and again for its body"
     )
-    answer_timeout_s: Seconds = Field(
-        default=300.0, description="longest wait for a whole batch answer"
-    )
+    connect_timeout_s: Seconds = Field(default=5.0, description="to the upstream")
+    first_token_timeout_s: Seconds = Field(default=60.0, description="of a stream")
+    token_timeout_s: Seconds = Field(default=30.0, description="between two tokens of a stream")
+    answer_timeout_s: Seconds = Field(default=300.0, description="for the whole answer")
     upstream_retries: int = Field(default=2, ge=0, le=10, description="before the first token only")
     upstream_retry_after_s: Seconds = Field(
         default=2.0,
         description="longest Retry-After that is waited for; beyond it the client is told",
     )
-    upstream_connections: Positive = 1000
+    upstream_connections: Positive = Field(
+        default=1000, description="answers in flight in a process; more are refused with a 503"
+    )
 
     first_item_wait_s: Seconds = Field(
         default=10.0, description="an upstream failure within it keeps its true HTTP status"
@@ -65,6 +68,21 @@ class Settings(BaseSettings):
     heartbeat_s: Seconds = 15.0
     queue_items: Positive = 512
     queue_bytes: Positive = 8 * 1024
+    send_buffer_bytes: Positive = Field(
+        default=32 * 1024, description="that the kernel keeps for a client who does not read"
+    )
+    send_timeout_s: Seconds = Field(
+        default=20.0, description="a client who takes nothing for so long is cut"
+    )
+    drain_grace_s: float = Field(
+        default=20.0, ge=0, allow_inf_nan=False, description="for running answers after SIGTERM"
+    )
+
+    log_path: str = Field(
+        default="-",
+        description="one JSON line an answer: a file, - for stdout, empty for none",
+    )
+    log_sqlite: Path | None = Field(default=None, description="the same as rows of a database")
 
     legacy_threads: Positive = Field(default=100, description="gunicorn gthread threads a worker")
 

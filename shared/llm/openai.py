@@ -7,7 +7,8 @@ stream is taken as raw bytes: the SDK's typed stream costs several times more a 
 import contextlib
 import email.utils
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from shared.settings import Settings
 from shared.telemetry import REQUEST_ID_HEADER
 
 MAX_RETRY_AFTER_S = 3600
+_due: ContextVar[float | None] = ContextVar("due", default=None)
 
 
 class OpenAILLM:
@@ -31,20 +33,30 @@ class OpenAILLM:
         client = openai.DefaultHttpxClient(
             limits=_limits(settings),
             follow_redirects=False,
-            event_hooks={"response": [_patience(settings)]},
+            event_hooks={"request": [_hasten], "response": [_patience(settings)]},
         )
         self._client = openai.OpenAI(**_options(settings), http_client=client)
 
     def complete(self, request: ChatRequest, *, request_id: str) -> ChatReply:
         call = self._call(request, request_id, stream=False)
-        with translated(), call as response:
-            return wire.reply(response.read())
+        with (
+            translated(errors.AnswerTimeout),
+            _due_in(self._settings.answer_timeout_s) as due,
+            call as response,
+        ):
+            body = bytearray()
+            for data in response.http_response.iter_raw():
+                body += data
+                if time.monotonic() > due:
+                    raise errors.AnswerTimeout
+            return wire.reply(bytes(body))
 
     def stream(
         self, request: ChatRequest, *, request_id: str
     ) -> Generator[Delta | Done, None, None]:
         decoder = wire.StreamDecoder()
-        with translated(), self._call(request, request_id, stream=True) as response:
+        call = self._call(request, request_id, stream=True)
+        with translated(decoder.late), call as response:
             check_stream(response.http_response)
             for data in response.http_response.iter_raw():
                 if delta := decoder.feed(data):
@@ -81,7 +93,7 @@ class AsyncOpenAILLM:
 
     async def complete(self, request: ChatRequest, *, request_id: str) -> ChatReply:
         call = self._call(request, request_id, stream=False)
-        with translated():
+        with translated(errors.AnswerTimeout):
             async with call as response:
                 return wire.reply(await response.read())
 
@@ -89,7 +101,7 @@ class AsyncOpenAILLM:
         self, request: ChatRequest, *, request_id: str
     ) -> AsyncGenerator[Delta | Done, None]:
         decoder = wire.StreamDecoder()
-        with translated():
+        with translated(decoder.late):
             async with self._call(request, request_id, stream=True) as response:
                 check_stream(response.http_response)
                 async for data in response.http_response.aiter_raw():
@@ -120,10 +132,15 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def _call_options(settings: Settings, request_id: str, *, stream: bool) -> dict[str, Any]:
-    silence = settings.token_timeout_s if stream else settings.answer_timeout_s
+    silence = max(settings.first_token_timeout_s, settings.token_timeout_s)
     connect = settings.connect_timeout_s
     return {
-        "timeout": httpx2.Timeout(connect=connect, read=silence, write=connect, pool=connect),
+        "timeout": httpx2.Timeout(
+            connect=connect,
+            read=silence if stream else settings.answer_timeout_s,
+            write=connect,
+            pool=connect,
+        ),
         # Bytes are decoded as they were read: compressed ones would have to be gathered first.
         "extra_headers": {REQUEST_ID_HEADER: request_id, "Accept-Encoding": "identity"},
     }
@@ -132,6 +149,26 @@ def _call_options(settings: Settings, request_id: str, *, stream: bool) -> dict[
 def _limits(settings: Settings) -> httpx2.Limits:
     most = settings.upstream_connections
     return httpx2.Limits(max_connections=most, max_keepalive_connections=most)
+
+
+@contextlib.contextmanager
+def _due_in(most_s: float) -> Iterator[float]:
+    """When the answer of this thread is due, retries included; on the monotonic clock."""
+    due = time.monotonic() + most_s
+    token = _due.set(due)
+    try:
+        yield due
+    finally:
+        _due.reset(token)
+
+
+def _hasten(request: httpx2.Request) -> None:
+    """A request hook: the SDK would give every retry the whole of the deadline again."""
+    if (due := _due.get()) is not None:
+        left = due - time.monotonic()
+        if left <= 0:
+            raise httpx2.ReadTimeout("the answer is overdue", request=request)
+        request.extensions["timeout"]["read"] = left
 
 
 def _patience(settings: Settings) -> Any:
@@ -164,17 +201,23 @@ def check_stream(response: httpx2.Response) -> None:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Raises what the SDK and its transport raise as the error tree's own, without their words."""
+def translated(late: Callable[[], errors.UpstreamTimeout]) -> Iterator[None]:
+    """Raises what the SDK and its transport raise as the error tree's own, without their words.
+
+    `late` makes the error of a provider that let us wait, once it had taken the connection.
+    """
     try:
         yield
     except (openai.OpenAIError, httpx2.TransportError, httpx2.StreamError) as error:
-        raise _translate(error) from None
+        raise _translate(error, late) from None
 
 
-def _translate(error: Exception) -> errors.UpstreamError:
+def _translate(
+    error: Exception, late: Callable[[], errors.UpstreamTimeout]
+) -> errors.UpstreamError:
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-        return errors.UpstreamTimeout()
+        connecting = isinstance(error.__cause__ or error, httpx2.ConnectTimeout)
+        return errors.ConnectTimeout() if connecting else late()
     if isinstance(error, openai.APIStatusError):
         return _from_status(error.response)
     if isinstance(error, openai.APIConnectionError):

@@ -77,9 +77,10 @@ def answer(request: ChatRequest, script: Script, request_id: str) -> list[Delta 
     length = min(script.tokens, request.max_tokens or script.tokens)
     pieces = [f"{chance.choice(WORDS)} " for _ in range(length)]
     prompt_tokens = sum(len(message["content"].split()) for message in conversation)
+    name, model = f"scripted-{request_id}", request.model or MODEL
     done = Done(
-        id=f"scripted-{request_id}",
-        model=request.model or MODEL,
+        id=name,
+        model=model,
         finish_reason="stop" if length == script.tokens else "length",
         usage=Usage(
             prompt_tokens=prompt_tokens,
@@ -87,7 +88,7 @@ def answer(request: ChatRequest, script: Script, request_id: str) -> list[Delta 
             total_tokens=prompt_tokens + length,
         ),
     )
-    return [*(Delta((piece,)) for piece in pieces), done]
+    return [*(Delta((piece,), name, model) for piece in pieces), done]
 
 
 def perform(script: Script, position: int, event: Delta | Done) -> Delta | Done:

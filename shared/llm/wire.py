@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from shared.errors import UpstreamError, UpstreamProtocolError, UpstreamRateLimited
+from shared.errors import (
+    FirstTokenTimeout,
+    TokenTimeout,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+)
 from shared.schemas import ChatReply, ChatRequest, Delta, Done, Usage
 
 MAX_EVENT_BYTES = 1024 * 1024
@@ -94,6 +101,7 @@ class StreamDecoder:
     def __init__(self) -> None:
         self._tail = b""
         self._half = ""
+        self._begun = False
         self._id = ""
         self._model = ""
         self._finish_reason: str | None = None
@@ -114,7 +122,14 @@ class StreamDecoder:
         except UpstreamError as error:
             # Said by flush: the tokens before it are the reader's all the same.
             self._end, self.ended = error, True
-        return Delta(tuple(pieces)) if pieces else None
+        if not pieces:
+            return None
+        self._begun = True
+        return Delta(tuple(pieces), self._id, self._model)
+
+    def late(self) -> UpstreamTimeout:
+        """The error of a provider that sends nothing now."""
+        return TokenTimeout() if self._begun else FirstTokenTimeout()
 
     def flush(self) -> Done:
         """The end of the stream, or of its body.

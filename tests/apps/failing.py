@@ -1,6 +1,7 @@
 """Both apps around a model adapter that has a bug, for gunicorn and uvicorn to load."""
 
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 
 from fastapi import FastAPI
 from flask import Flask
@@ -9,7 +10,6 @@ import fastapi_app.app
 import fastapi_app.services
 import legacy_flask.app
 import legacy_flask.services
-from shared.auth import KeyRing
 from shared.schemas import ChatReply, ChatRequest, Delta, Done
 from shared.settings import Settings
 
@@ -52,11 +52,11 @@ class AsyncBuggy:
 
 def flask_app() -> Flask:
     settings = Settings.load()
-    services = legacy_flask.services.Services(settings, Buggy(), KeyRing(()))
+    services = replace(legacy_flask.services.open_services(settings), llm=Buggy())
     return legacy_flask.app.create_app(settings, services)
 
 
 def asgi_app() -> FastAPI:
     settings = Settings.load()
-    services = fastapi_app.services.Services(settings, AsyncBuggy(), KeyRing(()))
+    services = replace(fastapi_app.services.open_services(settings), llm=AsyncBuggy())
     return fastapi_app.app.create_app(settings, services)

@@ -6,12 +6,12 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 
 import uvicorn
 
 from fastapi_app.app import create_app
-from fastapi_app.services import Services
-from shared.auth import KeyRing
+from fastapi_app.services import Services, open_services
 from shared.schemas import ChatReply, ChatRequest, Delta, Done
 from shared.settings import Settings
 
@@ -102,7 +102,8 @@ class Reading:
 
 
 def services(llm: PlayedLLM, **settings: object) -> Services:
-    return Services(Settings.model_validate(settings), llm, KeyRing(()))
+    held = open_services(Settings.model_validate({"log_path": ""} | settings))
+    return replace(held, llm=llm)
 
 
 @contextmanager
@@ -134,7 +135,7 @@ def serving(llm: PlayedLLM, **settings: object) -> Iterator[int]:
     config = uvicorn.Config(
         create_app(held.settings, held),
         loop="uvloop",
-        http="httptools",
+        http="fastapi_app.connection:Connection",
         log_level="critical",
         timeout_graceful_shutdown=1,
     )

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 import pytest
 from starlette.types import Message
 
-from fastapi_app.stream import EventStream, Outbox
+from fastapi_app.outbox import Outbox
+from fastapi_app.stream import EventStream
+from shared.auth import ANONYMOUS
 from shared.errors import UpstreamTimeout
 from shared.schemas import ChatRequest, Delta, Done
 from shared.settings import Settings
@@ -71,7 +73,10 @@ async def test_the_writer_is_woken_for_the_first_token_the_count_and_the_end() -
     with opened(coalesce_tokens=2) as outbox:
         woken = []
         for event in (ONE, ONE, ONE, ONE, DONE):
-            outbox.put(event)
+            if isinstance(event, Done):
+                outbox.finish(event)
+            else:
+                outbox.put(event)
             due = asyncio.ensure_future(outbox.due())
             await settle()
             woken.append(due.done())
@@ -171,7 +176,7 @@ async def test_a_writer_who_is_held_up_stops_the_producer(bound: dict[str, objec
         raise AssertionError
 
     held = services(PlayedLLM(play), coalesce_ms=60_000, **bound)
-    stream = EventStream(held, ChatRequest(prompt="hi"), "r-1")
+    stream = EventStream(held, ChatRequest(prompt="hi"), ANONYMOUS, "r-1")
     writing = asyncio.ensure_future(stream({}, receive, send))
     await settle()
     assert [message["type"] for message in sent] == ["http.response.start"]

@@ -88,6 +88,12 @@ def test_only_what_may_pass_is_retryable() -> None:
         "UpstreamProtocolError",
         "UpstreamRateLimited",
         "UpstreamTimeout",
+        "ConnectTimeout",
+        "FirstTokenTimeout",
+        "TokenTimeout",
+        "AnswerTimeout",
+        "Overloaded",
+        "Draining",
     }
 
 

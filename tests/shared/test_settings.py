@@ -1,6 +1,7 @@
 """The configuration: every variable is read, a wrong one is named, and nothing changes afterwards."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -17,7 +18,9 @@ ROWS = [
     ("CHAT_MAX_PROMPT_CHARS", "max_prompt_chars", "7", 7, "-1", "greater than or equal to 1"),
     ("CHAT_MAX_MESSAGES", "max_messages", "7", 7, "1.5", "valid integer"),
     ("CHAT_MAX_ANSWER_TOKENS", "max_answer_tokens", "7", 7, "many", "valid integer"),
+    ("CHAT_REQUEST_TIMEOUT_S", "request_timeout_s", "0.5", 0.5, "0", "greater than 0"),
     ("CHAT_CONNECT_TIMEOUT_S", "connect_timeout_s", "0.5", 0.5, "0", "greater than 0"),
+    ("CHAT_FIRST_TOKEN_TIMEOUT_S", "first_token_timeout_s", "9", 9.0, "0", "greater than 0"),
     ("CHAT_TOKEN_TIMEOUT_S", "token_timeout_s", "0.5", 0.5, "inf", "finite number"),
     ("CHAT_ANSWER_TIMEOUT_S", "answer_timeout_s", "0.5", 0.5, "nan", "finite number"),
     ("CHAT_UPSTREAM_RETRIES", "upstream_retries", "0", 0, "11", "less than or equal to 10"),
@@ -29,29 +32,38 @@ ROWS = [
     ("CHAT_HEARTBEAT_S", "heartbeat_s", "5", 5.0, "0", "greater than 0"),
     ("CHAT_QUEUE_ITEMS", "queue_items", "5", 5, "0", "greater than or equal to 1"),
     ("CHAT_QUEUE_BYTES", "queue_bytes", "5", 5, "0", "greater than or equal to 1"),
+    ("CHAT_SEND_BUFFER_BYTES", "send_buffer_bytes", "4096", 4096, "0", "greater than or equal to 1"),
+    ("CHAT_SEND_TIMEOUT_S", "send_timeout_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_DRAIN_GRACE_S", "drain_grace_s", "0", 0.0, "-1", "greater than or equal to 0"),
     ("CHAT_LEGACY_THREADS", "legacy_threads", "5", 5, "0", "greater than or equal to 1"),
 ]  # fmt: skip
+FREE = [  # a path may be anything
+    ("CHAT_LOG_PATH", "log_path", "a.jsonl", "a.jsonl"),
+    ("CHAT_LOG_SQLITE", "log_sqlite", "a.db", Path("a.db")),
+]
 SECRET = "sk-never-print-this"
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("OPENAI_API_KEY", *(row[0] for row in ROWS)):
+    for variable in ("OPENAI_API_KEY", *(row[0] for row in ROWS), *(row[0] for row in FREE)):
         monkeypatch.delenv(variable, raising=False)
 
 
 def test_the_rows_above_are_all_the_settings() -> None:
-    assert {row[1] for row in ROWS} | {"openai_api_key"} == set(Settings.model_fields)
+    assert {row[1] for row in [*ROWS, *FREE]} | {"openai_api_key"} == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize(("variable", "field", "value", "becomes"), [row[:4] for row in ROWS])
+@pytest.mark.parametrize(
+    ("variable", "field", "value", "becomes"), [row[:4] for row in ROWS] + FREE
+)
 def test_a_variable_is_read(
     monkeypatch: pytest.MonkeyPatch, variable: str, field: str, value: str, becomes: object
 ) -> None:
     monkeypatch.setenv(variable, value)
     read = getattr(Settings.load(), field)
     assert (str(read) if field == "openai_base_url" else read) == becomes
-    assert type(read) is type(becomes) or field == "openai_base_url"
+    assert isinstance(read, type(becomes)) or field == "openai_base_url"
 
 
 @pytest.mark.parametrize(("variable", "wrong", "allowed"), [(row[0], *row[4:]) for row in ROWS])

@@ -1,0 +1,114 @@
+"""The end of a worker, led by the app: new work is refused, running answers get a grace, then their end.
+
+The server is told of the signal only when nothing runs any more. Left to itself it would close its listener
+first, so that nobody could ask whether it is ready, and it would wait for as long as a client stays.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Protocol
+
+from shared.errors import Draining
+
+FLUSH_S = 0.5  # for a failure that was put, or a connection that was cut, to be gone
+
+
+class Answer(Protocol):
+    """An answer that is under way; `queued_bytes` wait in this process for its client."""
+
+    @property
+    def queued_bytes(self) -> int: ...
+
+    def cut(self) -> None:
+        """Ends it with `draining`, which its client is told."""
+
+    def abandon(self) -> None:
+        """Ends it at once: its client does not read."""
+
+
+class Drain:
+    """Knows the running answers of a worker; `draining` from the first SIGTERM or SIGINT on."""
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._wake = asyncio.Event()
+        self._leading: asyncio.Task[None] | None = None
+        self.running: set[Answer] = set()
+        self.draining = False
+
+    def check(self) -> None:
+        """Raises Draining when no new work is taken."""
+        if self.draining:
+            raise Draining
+
+    @contextmanager
+    def counting(self, answer: Answer) -> Iterator[None]:
+        """Holds the worker up, for its grace, until the answer has ended."""
+        self.running.add(answer)
+        try:
+            yield
+        finally:
+            self.running.discard(answer)
+            if not self.running:
+                self._wake.set()
+
+    async def lead(self, grace_s: float) -> None:
+        """Returns when nothing runs any more: at most `grace_s` and twice FLUSH_S later."""
+        self.draining = True
+        await self._empty(grace_s)
+        for answer in tuple(self.running):
+            answer.cut()
+        await self._empty(FLUSH_S)
+        for answer in tuple(self.running):
+            answer.abandon()
+        await self._empty(FLUSH_S)
+
+    def hurry(self) -> None:
+        """Ends the grace."""
+        self._wake.set()
+
+    @contextmanager
+    def led_by_signals(self) -> Iterator[None]:
+        """Takes SIGTERM and SIGINT from the server, and passes them on when the drain is over.
+
+        SIGINT, a developer's Ctrl-C, has no grace; a second signal ends that of the first.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._signalled, number, handlers[signal.Signals(number)])
+
+        for number in handlers:
+            signal.signal(number, handle)
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _signalled(self, number: int, handler: Any) -> None:
+        if self._leading is not None:
+            self.hurry()
+            return
+        grace_s = self._grace_s if number == signal.SIGTERM else 0.0
+        self._leading = asyncio.get_running_loop().create_task(
+            self._lead_and_leave(grace_s, lambda: handler(number, None))
+        )
+
+    async def _lead_and_leave(self, grace_s: float, leave: Callable[[], None]) -> None:
+        await self.lead(grace_s)
+        leave()
+
+    async def _empty(self, most_s: float) -> None:
+        self._wake.clear()
+        if self.running:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), most_s)
