@@ -110,15 +110,15 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _let_the_app_lead(worker: Any) -> None:
-    """Puts the worker's handler of SIGTERM where the app's drain finds it, and calls it at its end."""
+    """SIGTERM begins the app's drain; the worker is told at its end."""
 
-    def leave(*_: object) -> None:
+    def leave() -> None:
         # What is still connected then only idles, and is not worth a second grace.
         worker.cfg.set("graceful_timeout", 0)
         worker.handle_exit_signal()
 
-    worker.loop.remove_signal_handler(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, leave)
+    drain = worker.asgi.state.services.drain
+    worker.loop.add_signal_handler(signal.SIGTERM, drain.begin, leave)
 
 
 def _use_all_descriptors() -> None:

@@ -22,7 +22,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         # What is imported by now never becomes garbage; looking through it would stall every stream.
         gc.collect()
         gc.freeze()
-        with services.drain.led_by_signals():
+        with services.drain.ahead_of_uvicorn():
             yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}
         await services.close()
 

@@ -6,11 +6,11 @@ first, so that nobody could ask whether it is ready, and it would wait for as lo
 
 import asyncio
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import Any, Protocol
+
+from uvicorn import Server
 
 from shared.errors import Draining
 
@@ -67,45 +67,38 @@ class Drain:
             answer.abandon()
         await self._empty(FLUSH_S)
 
-    def hurry(self) -> None:
-        """Ends the grace."""
-        self._wake.set()
+    def begin(self, leave: Callable[[], None], *, grace: bool = True) -> None:
+        """Leads in the background and calls `leave` at the end; a second call ends the grace of the first."""
+        if self._leading is not None:
+            self._wake.set()
+            return
+        leading = self.lead(self._grace_s if grace else 0.0)
+        self._leading = asyncio.get_running_loop().create_task(leading)
+        self._leading.add_done_callback(lambda _: leave())
 
     @contextmanager
-    def led_by_signals(self) -> Iterator[None]:
-        """Takes SIGTERM and SIGINT from the server, and passes them on when the drain is over.
+    def ahead_of_uvicorn(self) -> Iterator[None]:
+        """Takes SIGTERM and SIGINT from uvicorn, and passes them on when the drain is over.
 
-        SIGINT, a developer's Ctrl-C, has no grace; a second signal ends that of the first.
+        SIGINT, a developer's Ctrl-C, has no grace.
         """
-        if threading.current_thread() is not threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        if not all(isinstance(getattr(h, "__self__", None), Server) for h in handlers.values()):
             yield
             return
         loop = asyncio.get_running_loop()
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self._signalled, number, handlers[signal.Signals(number)])
+        def begin(number: int) -> None:
+            handler: Any = handlers[signal.Signals(number)]
+            self.begin(lambda: handler(number, None), grace=number == signal.SIGTERM)
 
         for number in handlers:
-            signal.signal(number, handle)
+            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(begin, number))
         try:
             yield
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-
-    def _signalled(self, number: int, handler: Any) -> None:
-        if self._leading is not None:
-            self.hurry()
-            return
-        grace_s = self._grace_s if number == signal.SIGTERM else 0.0
-        self._leading = asyncio.get_running_loop().create_task(
-            self._lead_and_leave(grace_s, lambda: handler(number, None))
-        )
-
-    async def _lead_and_leave(self, grace_s: float, leave: Callable[[], None]) -> None:
-        await self.lead(grace_s)
-        leave()
 
     async def _empty(self, most_s: float) -> None:
         self._wake.clear()

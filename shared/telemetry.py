@@ -35,7 +35,7 @@ def exposition(gauges: Mapping[str, float]) -> bytes:
     return generate_latest(registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)  # a registry knows its collectors by identity
 class _Gauges(Collector):
     values: Mapping[str, float]
 
