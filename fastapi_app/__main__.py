@@ -4,6 +4,7 @@ import argparse
 import math
 import resource
 import signal
+import socket
 import sys
 from contextlib import suppress
 from typing import Any
@@ -47,17 +48,31 @@ def main() -> int:
     if options.server == "gunicorn":
         _Gunicorn(settings, options).run()
     else:
-        _uvicorn(settings, options)
+        try:
+            listener = _listen(options)
+        except OSError as error:
+            where = f"{options.host}:{options.port}"
+            print(f"fastapi_app: cannot listen on {where}: {error.strerror}", file=sys.stderr)
+            return 1
+        bound(listener, settings)
+        _uvicorn(listener, options)
     return 0
 
 
-def _uvicorn(settings: Settings, options: argparse.Namespace) -> None:
+def _listen(options: argparse.Namespace) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.create_server((options.host, options.port), family=family)
+    listener.set_inheritable(True)
+    host, port = listener.getsockname()[:2]
+    print(f"fastapi_app: listening on {host}:{port}", file=sys.stderr)
+    return listener
+
+
+def _uvicorn(listener: socket.socket, options: argparse.Namespace) -> None:
     """One event loop a worker; the access log stays off, since it would write query strings, and so prompts."""
     config = uvicorn.Config(
         "fastapi_app.__main__:app",
         factory=True,
-        host=options.host,
-        port=options.port,
         workers=options.workers,
         loop=options.loop,
         http="fastapi_app.connection:Connection",
@@ -66,8 +81,6 @@ def _uvicorn(settings: Settings, options: argparse.Namespace) -> None:
         # The app has led its drain by then: nothing is left but connections that idle.
         timeout_graceful_shutdown=1,
     )
-    listener = config.bind_socket()
-    bound(listener, settings)
     # uvicorn raises the signal that ended it once more; to whoever started us, a drain is a clean exit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):

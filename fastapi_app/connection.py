@@ -1,7 +1,12 @@
 """What one client's connection may cost: bytes that wait for it, and time for its request to arrive."""
 
 import asyncio
+import fcntl
 import socket
+import struct
+import sys
+import termios
+from contextlib import suppress
 from typing import Any, cast
 
 from starlette.types import Scope
@@ -69,6 +74,20 @@ def transport_of(scope: Scope) -> asyncio.WriteTransport | None:
     """The client's transport; None under a server whose connections are not ours."""
     found = scope.get("extensions", {}).get(TRANSPORT)
     return found["transport"] if found else None
+
+
+def untaken(transport: asyncio.WriteTransport) -> int:
+    """Bytes that the client's side has not acknowledged yet: in this process, and in the kernel (tcp(7))."""
+    held = transport.get_write_buffer_size()
+    connection = transport.get_extra_info("socket")
+    if connection is None or sys.platform != "linux":
+        return held
+    with suppress(OSError):  # it is closed
+        (in_kernel,) = struct.unpack(
+            "i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        )
+        held += in_kernel
+    return held
 
 
 def bound(listener: socket.socket, settings: Settings) -> None:

@@ -1,8 +1,12 @@
 """Server-Sent Events: how an event looks on the wire, and how tokens join into chunks.
 
 Pure: no clock, no socket. Source: WHATWG HTML standard, section 9.2. The data is one line of JSON, whose
-encoding leaves no raw CR or LF, so no text can end a line or forge a field.
+encoding leaves no raw CR or LF, so no text can end a line or forge a field; the names of events are fixed,
+and an id that could end its line is refused.
 """
+
+import json
+from typing import Any
 
 import msgspec
 
@@ -10,25 +14,46 @@ from shared.schemas import Delta, Done, Event, Failure
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 PING = b": ping\n\n"
-_HEAD = {kind: f"event: {kind.event}\ndata: ".encode() for kind in (Delta, Done, Failure)}
+_FRAME = {kind: f"event: {kind.event}\ndata: %b\n\n".encode() for kind in (Delta, Done, Failure)}
+_UNSAFE = frozenset("\r\n\0")
 _json = msgspec.json.Encoder()
+_any_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode(event: Event) -> bytes:
-    """One frame."""
+    """One frame; a lone surrogate, which UTF-8 has no form for, becomes U+FFFD."""
     if isinstance(event, Delta):
         return frame(event.text)
-    return _HEAD[type(event)] + event.model_dump_json().encode() + b"\n\n"
+    return _FRAME[type(event)] % _whole(event.model_dump())
 
 
 def frame(text: str) -> bytes:
-    """The frame of a delta with this text; a lone surrogate, which UTF-8 has no form for, becomes U+FFFD."""
+    """The frame of a delta with this text."""
     try:
         data = _json.encode({"text": text})
     except UnicodeEncodeError:
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        data = _json.encode({"text": whole})
-    return _HEAD[Delta] + data + b"\n\n"
+        data = _whole({"text": text})
+    return _FRAME[Delta] % data
+
+
+def identified(framed: bytes, event_id: str) -> bytes:
+    """The frame with an id, from which a reader can resume; raises ValueError for one that it could not keep.
+
+    CR and LF would end the line, NUL makes a browser ignore it, and a lone surrogate has no form in UTF-8.
+    """
+    if not _UNSAFE.isdisjoint(event_id):
+        raise ValueError("an id with CR, LF or NUL cannot be written")
+    return b"id: " + event_id.encode() + b"\n" + framed
+
+
+def _whole(data: dict[str, Any]) -> bytes:
+    """JSON of any data: msgspec refuses lone surrogates, and integers of more than 64 bits."""
+    return (
+        _any_json.encode(data)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "replace")
+        .encode()
+    )
 
 
 class Coalescer:

@@ -26,7 +26,7 @@ from shared.errors import (
 from shared.schemas import ChatRequest, Delta, Done
 from shared.streamlog import Entry, Outcome
 
-from .connection import transport_of
+from .connection import transport_of, untaken
 from .outbox import Outbox
 from .services import Services
 from .sse import MEDIA_TYPE, PING
@@ -37,6 +37,7 @@ HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",  # nginx takes it from the response; as a request header it does nothing
 }
+LOOKS = 4  # within a send timeout, at what a client takes
 log = logging.getLogger(__name__)
 
 
@@ -84,6 +85,7 @@ class Relay:
         self._outbox = Outbox(services.settings)
         self._writing = asyncio.timeout(None)
         self._sending = False
+        self._untaken, self._took_at = -1, 0.0
         self.outcome: Outcome = ReaderLost.outcome
         self.code: str | None = ReaderLost.code
 
@@ -103,16 +105,16 @@ class Relay:
         """Returns when the answer has ended, however it did; raises the error that is its true status."""
         producer = asyncio.create_task(self._produce())
         watcher = asyncio.create_task(self._watch(receive))
-        stuck = Watchdog(self._settings.send_timeout_s, self._stuck)
+        looks = Watchdog(self._settings.send_timeout_s / LOOKS, self._look_at_reader)
         overdue = Watchdog(self._settings.answer_timeout_s, lambda: self._fail(AnswerTimeout()))
         try:
             async with self._writing:
-                await self._write(send, start, stuck)
+                await self._write(send, start)
         except OSError:
             pass  # broken off by us, or the server's own word (ASGI 2.4) that the client has left
         finally:
             self._outbox.close()
-            for started in (stuck, overdue, producer, watcher):
+            for started in (looks, overdue, producer, watcher):
                 started.cancel()
             await asyncio.gather(producer, watcher, return_exceptions=True)
             self._entry.end(self.outcome, self.code)
@@ -162,7 +164,7 @@ class Relay:
         await disconnected(receive)
         self._break_off(ReaderLost())
 
-    async def _write(self, send: Send, start: Message, stuck: Watchdog) -> None:
+    async def _write(self, send: Send, start: Message) -> None:
         """Commits the 200 with the first item, or after the wait for it, so that heartbeats can begin."""
         outbox = self._outbox
         await outbox.first(self._settings.first_item_wait_s)
@@ -175,7 +177,6 @@ class Relay:
         while not outbox.closed:
             ended = outbox.ended
             body = outbox.take() or PING
-            stuck.touch()
             self._sending = True
             await send({"type": "http.response.body", "body": body, "more_body": not ended})
             self._sending = False
@@ -193,8 +194,13 @@ class Relay:
         if not self._outbox.full:
             self._fail(TokenTimeout() if self._entry.tokens else FirstTokenTimeout())
 
-    def _stuck(self) -> None:
-        if self._sending:
+    def _look_at_reader(self) -> None:
+        """Breaks off when a send has waited for the send timeout and nothing left for the client meanwhile."""
+        now = asyncio.get_running_loop().time()
+        untaken_now = untaken(self._transport) if self._transport else self._entry.bytes
+        if not self._sending or untaken_now != self._untaken:
+            self._untaken, self._took_at = untaken_now, now
+        elif now - self._took_at >= self._settings.send_timeout_s:
             self._break_off(SlowReader())
 
     def _break_off(self, error: ServiceError) -> None:

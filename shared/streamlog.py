@@ -1,10 +1,21 @@
 """One record an answer, written off the request path: JSON lines, and rows of a SQLite database."""
 
+import atexit
+import json
+import logging
 import os
+import re
+import select
+import sqlite3
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -13,8 +24,23 @@ Outcome = Literal[
 ]
 Kind = Literal["batch", "stream"]
 
+QUEUE_RECORDS = 65_536
+RETRY_S = 1.0  # between two tries of a place that failed
+BUSY_S = 1.0  # for the lock of the database: another process holds it for milliseconds
+CLOSE_S = 3.0  # a place that hangs holds up no exit for longer
+ATOMIC_BYTES = select.PIPE_BUF  # POSIX: a write of at most so much never mixes with another one
+MOST_INT = 2**63 - 1  # of SQLite
+STDOUT = 1
+# A path and not importlib.resources, which imports when it is called: a fork that another thread makes
+# in the middle of that leaves the child with half a module for good.
+SQL = Path(__file__).with_suffix(".sql")
+PART = re.compile(r"^-- part: (\w+)\n", re.MULTILINE)
+_log = logging.getLogger(__name__)
+
 
 class Record(msgspec.Struct, frozen=True):
+    """How an answer ended; times in milliseconds with three decimals, `at` is its start in RFC 3339, UTC."""
+
     at: str
     request_id: str
     stack: str
@@ -30,38 +56,59 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class StreamLog:
+    """Takes records from any thread; nothing is opened or started before the first of them.
+
+    `path` is a file, `-` for stdout, or empty for none; several processes may share it and `sqlite`.
+    """
+
     def __init__(self, stack: str, path: str = "-", sqlite: Path | None = None) -> None:
-        self.stack, self._path = stack, path
+        self.stack = stack
+        self._path, self._sqlite = path, sqlite
+        self._writers: dict[int, _Writer] = {}
 
     def begin(self, *, request_id: str, user: str, model: str, kind: Kind) -> "Entry":
+        """The record of an answer that begins now."""
         return Entry(self, request_id, user, model, kind)
 
     def write(self, record: Record) -> None:
-        if not self._path:
-            return
-        line = msgspec.json.encode(record) + b"\n"
-        if self._path == "-":
-            os.write(1, line)
-        else:
-            with open(self._path, "ab") as f:
-                f.write(line)
+        """Leaves the record to the writer: never waits for it, never raises."""
+        if self._path or self._sqlite:
+            writer = self._writers.get(os.getpid()) or self._new_writer()
+            writer.put(record)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Writes what waits, within CLOSE_S; a later record starts the writer again."""
+        if writer := self._writers.get(os.getpid()):
+            writer.close()
+
+    def _new_writer(self) -> "_Writer":
+        # One a process: a fork copies the parent's lock and queue as they are, but not its thread.
+        atexit.register(self.close)
+        return self._writers.setdefault(os.getpid(), _Writer(self._path, self._sqlite))
 
 
 class Entry:
+    """One answer under way; the first `end` writes its record. As a context, it ends with its block."""
+
+    __slots__ = (
+        "_at_s",
+        "_first_s",
+        "_log",
+        "_open",
+        "_start_s",
+        "_who",
+        "bytes",
+        "request_id",
+        "tokens",
+    )
+
     def __init__(self, log: StreamLog, request_id: str, user: str, model: str, kind: Kind) -> None:
-        self._log, self.request_id, self._user, self._model, self._kind = (
-            log,
-            request_id,
-            user,
-            model,
-            kind,
-        )
-        self._at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._start = time.monotonic()
-        self._first: float | None = None
-        self._ended = False
+        self._log = log
+        self.request_id = request_id
+        self._who: tuple[str, str, Kind] = (user, model, kind)
+        self._at_s, self._start_s = time.time(), time.monotonic()
+        self._first_s: float | None = None
+        self._open = True
         self.tokens = 0
         self.bytes = 0
 
@@ -71,30 +118,284 @@ class Entry:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             self.end("finished")
-        else:
+        elif isinstance(error, Exception):
             self.end(getattr(error, "outcome", "failed"), getattr(error, "code", "internal"))
+        else:
+            self.end("cancelled")
 
     def first_token(self) -> None:
-        if self._first is None:
-            self._first = round((time.monotonic() - self._start) * 1000, 3)
+        """Stamps the first token; later ones change nothing."""
+        if self._first_s is None:
+            self._first_s = time.monotonic()
 
     def end(self, outcome: Outcome, code: str | None = None) -> None:
-        if self._ended:
+        """Writes the record; only the first call counts."""
+        if not self._open:
             return
-        self._ended = True
+        self._open = False
+        user, model, kind = self._who
         self._log.write(
             Record(
-                self._at,
+                _rfc_3339(self._at_s),
                 self.request_id,
                 self._log.stack,
-                self._user,
-                self._model,
-                self._kind,
+                user,
+                model,
+                kind,
                 outcome,
                 code,
                 self.tokens,
-                self._first,
-                round((time.monotonic() - self._start) * 1000, 3),
+                None if self._first_s is None else self._ms(self._first_s),
+                self._ms(time.monotonic()),
                 self.bytes,
             )
         )
+
+    def _ms(self, at_s: float) -> float:
+        return round((at_s - self._start_s) * 1000, 3)
+
+
+def _rfc_3339(at_s: float) -> str:
+    at = datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None)
+    return at.isoformat(timespec="milliseconds") + "Z"
+
+
+class _Writer:
+    """The queue of one process, and the thread that empties it."""
+
+    def __init__(self, path: str, sqlite: Path | None) -> None:
+        self._path, self._sqlite = path, sqlite
+        # Re-entrant: a signal handler or a finaliser that interrupts put() may end an answer, too.
+        self._lock = threading.RLock()
+        self._queue: SimpleQueue[Record | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+
+    def put(self, record: Record) -> None:
+        with self._lock:
+            if self._queue.qsize() < QUEUE_RECORDS:
+                self._queue.put(record)
+            else:
+                self._dropped += 1
+            if self._thread is None:
+                self._start()
+
+    def close(self) -> None:
+        with self._lock:
+            thread, queue = self._thread, self._queue
+            if thread is None:
+                return
+            self._thread, self._queue = None, SimpleQueue()
+            queue.put(None)
+        thread.join(CLOSE_S)
+        if thread.is_alive():
+            _log.error("the last records were not written within %g s", CLOSE_S)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(
+            target=self._run, args=(self._queue,), name="streamlog", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None  # the next record asks again
+            if self._queue.qsize() == 1:
+                _log.error("records wait, there is no thread to be had")
+
+    def _run(self, queue: "SimpleQueue[Record | None]") -> None:
+        sinks = [_Sink(place) for place in _places(self._path, self._sqlite)]
+        going = True
+        while going:
+            batch = _take(queue, RETRY_S if any(sink.waiting for sink in sinks) else None)
+            records = [_storable(record) for record in batch if record is not None]
+            going = len(records) == len(batch)
+            for sink in sinks:
+                sink.add(records)
+            for sink in sinks:
+                sink.write(time.monotonic(), last=not going)
+            self._tell_dropped()
+        for sink in sinks:
+            sink.close()
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.error("%d records were dropped: %d waited already", dropped, QUEUE_RECORDS)
+
+
+def _take(queue: "SimpleQueue[Record | None]", timeout_s: float | None) -> Sequence[Record | None]:
+    """All that waits: one at least, unless the timeout passes first."""
+    try:
+        first = queue.get(timeout=timeout_s)
+    except Empty:
+        return ()
+    return [first, *(queue.get_nowait() for _ in range(queue.qsize()))]
+
+
+def _storable(record: Record) -> Record:
+    """Replaces what UTF-8 cannot hold, lone surrogates, and bounds what 64 bits cannot."""
+    try:
+        msgspec.json.encode(record)
+        if max(abs(record.tokens), abs(record.bytes)) <= MOST_INT:
+            return record
+    except (UnicodeEncodeError, OverflowError):
+        pass
+    fields = msgspec.structs.asdict(record)
+    return Record(**{name: _bounded(value) for name, value in fields.items()})
+
+
+def _bounded(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case int():
+            return max(-MOST_INT, min(value, MOST_INT))
+    return value
+
+
+class _Sink:
+    """A place and the records that it has not taken yet; that it fails is logged once, until it recovers."""
+
+    def __init__(self, place: "_Lines | _Rows") -> None:
+        self.waiting: deque[Record] = deque()
+        self._place = place
+        self._retry_at: float | None = None
+        self._dropped = 0
+
+    def add(self, records: Sequence[Record]) -> None:
+        room = QUEUE_RECORDS - len(self.waiting)
+        self.waiting.extend(records[:room])
+        self._dropped += max(0, len(records) - room)
+
+    def write(self, now: float, *, last: bool) -> None:
+        due = self._retry_at is None or now >= self._retry_at or last
+        if not self.waiting or not due:
+            return
+        try:
+            self._place.write(self.waiting)
+        except Exception as error:  # noqa: BLE001  # neither the thread nor the other place may end of it
+            self._failed(error, now)
+        else:
+            self._recovered()
+
+    def close(self) -> None:
+        self._place.close()
+        if lost := len(self.waiting) + self._dropped:
+            _log.error("%d records were lost: %s takes none", lost, self._place.name)
+
+    def _failed(self, error: Exception, now: float) -> None:
+        if self._retry_at is None:
+            kind = type(error).__name__
+            _log.error("records wait, %s takes none: %s: %s", self._place.name, kind, error)
+        self._retry_at = now + RETRY_S
+
+    def _recovered(self) -> None:
+        if self._retry_at is not None:
+            name, dropped = self._place.name, self._dropped
+            _log.warning("%s takes records again; %d were dropped meanwhile", name, dropped)
+        self._retry_at, self._dropped = None, 0
+
+
+def _places(path: str, sqlite: Path | None) -> "Iterator[_Lines | _Rows]":
+    if path:
+        yield _Lines(path)
+    if sqlite:
+        yield _Rows(sqlite)
+
+
+class _Lines:
+    """A file, a pipe or stdout; takes whole lines out of `waiting` as they are written."""
+
+    def __init__(self, path: str) -> None:
+        self.name = "stdout" if path == "-" else path
+        self._path = path
+        self._torn = False
+
+    def write(self, waiting: deque[Record]) -> None:
+        """Raises OSError, TimeoutError when a pipe stays full."""
+        with self._opened() as descriptor:
+            while waiting:
+                _await_room(descriptor)
+                data = self._next(waiting)
+                done = data[: os.write(descriptor, data)]
+                # A disk that fills up takes part of a line: that line is written again, on its own.
+                for _ in range(done.count(b"\n") - self._torn):
+                    waiting.popleft()
+                self._torn = not done.endswith(b"\n")
+
+    def close(self) -> None:
+        """Nothing is open between two batches, so that a file that was moved away is left at once."""
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self._path == "-":
+            yield STDOUT
+            return
+        # O_NONBLOCK: a named pipe that nobody reads is an error, not a wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, 0o640)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _next(self, waiting: deque[Record]) -> bytes:
+        lines = [b"\n"] if self._torn else []
+        size = len(lines)
+        for record in waiting:
+            line = _line(record)
+            size += len(line)
+            if size > ATOMIC_BYTES and len(lines) > self._torn:
+                break
+            lines.append(line)
+        return b"".join(lines)
+
+
+def _line(record: Record) -> bytes:
+    """One line of JSON for whoever splits it: in ASCII, since some split at U+2028 and U+0085, too."""
+    line = msgspec.json.encode(record)
+    if not line.isascii():
+        line = json.dumps(msgspec.structs.asdict(record), separators=(",", ":")).encode()
+    return line + b"\n"
+
+
+def _await_room(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(RETRY_S * 1000):
+        raise TimeoutError("full, and nobody reads")
+
+
+class _Rows:
+    """A SQLite database; takes all of `waiting` in one transaction, or nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._insert = ""
+
+    def write(self, waiting: deque[Record]) -> None:
+        """Raises sqlite3.Error; the next call connects anew."""
+        try:
+            connection = self._connection or self._connect()
+            with connection:
+                connection.executemany(self._insert, map(msgspec.structs.asdict, waiting))
+        except BaseException:
+            self.close()
+            raise
+        waiting.clear()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> sqlite3.Connection:
+        _, *parts = PART.split(SQL.read_text("utf-8"))
+        sql = dict(zip(parts[::2], parts[1::2], strict=True))
+        self._insert = sql["insert"]
+        self._connection = sqlite3.connect(self._path, timeout=BUSY_S)
+        self._connection.executescript(sql["schema"])
+        return self._connection

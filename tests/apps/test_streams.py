@@ -112,6 +112,7 @@ def impatient(upstream: Simulator, tmp_path_factory: pytest.TempPathFactory) -> 
         "CHAT_UPSTREAM_RETRIES": "0",
         "CHAT_FIRST_ITEM_WAIT_S": "0.1",
         "CHAT_HEARTBEAT_S": "0.2",
+        "CHAT_FIRST_TOKEN_TIMEOUT_S": "1.2",
         "CHAT_TOKEN_TIMEOUT_S": "1.2",
     }
     directory = tmp_path_factory.mktemp("impatient")
@@ -125,7 +126,7 @@ def test_heartbeats_come_before_the_first_token(impatient: Server) -> None:
     assert answer.status == 200
     assert 3 <= pings <= 8
     assert [(name, data["code"]) for name, data in frames(answer.body)] == [
-        ("failure", "upstream_timeout")
+        ("failure", "first_token_timeout")
     ]
 
 
@@ -134,7 +135,7 @@ def test_heartbeats_come_in_a_silence_midway(impatient: Server) -> None:
     deltas, rest = body.split(b": ping\n\n", 1)
     assert deltas.startswith(b"event: delta\n")
     assert rest.count(b": ping\n\n") >= 2
-    assert frames(body)[-1][1]["code"] == "upstream_timeout"
+    assert frames(body)[-1][1]["code"] == "token_timeout"
 
 
 def test_a_heartbeat_needs_no_token(impatient: Server) -> None:

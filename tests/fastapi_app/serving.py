@@ -114,13 +114,16 @@ def asked(llm: PlayedLLM, **settings: object) -> Iterator[Reading]:
 
 
 @contextmanager
-def asking(port: int, *, receive_buffer: int | None = None) -> Iterator[Reading]:
+def asking(
+    port: int, *, receive_buffer: int | None = None, path: str = "/chat?prompt=hi"
+) -> Iterator[Reading]:
     with socket.socket() as connection:
         connection.settimeout(WAIT_S)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.connect(("127.0.0.1", port))
-        connection.sendall(b"GET /chat?prompt=hi HTTP/1.1\r\nHost: x\r\nX-Request-ID: r-1\r\n\r\n")
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: r-1\r\n\r\n"
+        connection.sendall(head.encode())
         reading = Reading(connection)
         try:
             yield reading

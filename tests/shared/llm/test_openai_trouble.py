@@ -4,6 +4,8 @@ import json
 import socket
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime, formatdate
 
@@ -26,10 +28,26 @@ from tests.shared.llm.drivers import (
     ask,
     good,
     settings,
+    sync_openai,
 )
 from tests.shared.llm.upstream import Ending, Reply, Upstream, answer, event_stream, head
 
 SECRET = "the words of the provider"
+SHORT = {"first_token_timeout_s": 0.2, "token_timeout_s": 0.2, "answer_timeout_s": 0.2}
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """The URL of a listener whose queue is full: the kernel answers no further handshake."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            queued = held.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
 
 def refused(driver: Driver, mode: str, kind: type[UpstreamError]) -> UpstreamError:
@@ -88,23 +106,40 @@ def test_an_unknown_host(opener: Opener, mode: str) -> None:
 def test_silence(opener: Opener, upstream: Upstream, mode: str, writes: tuple[bytes, ...]) -> None:
     upstream.will(Reply(writes, "hold"))
     started = time.monotonic()
-    with opener(settings(upstream.url, token_timeout_s=0.2, answer_timeout_s=0.2)) as driver:
-        refused(driver, mode, errors.UpstreamTimeout)
+    with opener(settings(upstream.url, **SHORT)) as driver:
+        late = errors.AnswerTimeout if mode == "complete" else errors.FirstTokenTimeout
+        refused(driver, mode, late)
     assert 0.15 < time.monotonic() - started < 2
     assert upstream.left_after_s(started) < 2
 
 
 def test_silence_midway(opener: Opener, upstream: Upstream) -> None:
     upstream.will(event_stream(bodies.half("one"), ending="hold"))
-    with opener(settings(upstream.url, token_timeout_s=0.2)) as driver:
-        tokens_then(driver, errors.UpstreamTimeout)
+    with opener(settings(upstream.url, **SHORT)) as driver:
+        tokens_then(driver, errors.TokenTimeout)
     assert upstream.left_after_s(time.monotonic()) < 1
 
 
 def test_silence_in_the_middle_of_a_completion(opener: Opener, upstream: Upstream) -> None:
     upstream.will(first_half("hold"))
     with opener(settings(upstream.url, answer_timeout_s=0.2)) as driver:
-        refused(driver, "complete", errors.UpstreamTimeout)
+        refused(driver, "complete", errors.AnswerTimeout)
+
+
+def test_the_deadline_of_an_answer_is_not_given_again_to_a_retry(upstream: Upstream) -> None:
+    upstream.will(*(Reply((), "hold") for _ in range(3)))
+    started = time.monotonic()
+    with sync_openai(settings(upstream.url, upstream_retries=2, answer_timeout_s=1.0)) as driver:
+        refused(driver, "complete", errors.AnswerTimeout)
+    # The waits of the SDK between its tries come on top.
+    assert time.monotonic() - started < 4.5
+    assert len(upstream.asked) == 1
+
+
+@MODES
+def test_a_provider_that_takes_no_connection(opener: Opener, mode: str) -> None:
+    with deaf() as url, opener(settings(url, connect_timeout_s=0.2)) as driver:
+        refused(driver, mode, errors.ConnectTimeout)
 
 
 @MODES
