@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import httpx2
 
+READ_BUFFER_BYTES = 8 * 1024
+
 
 class WindowedTransport(httpx2.AsyncBaseTransport):
     """Opens its session at the first request, in the loop that serves it.
@@ -56,6 +58,8 @@ class WindowedTransport(httpx2.AsyncBaseTransport):
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60),
                 auto_decompress=False,
                 trust_env=True,
+                # Twice as much and it stops reading: then the provider is held up by our slowest reader.
+                read_bufsize=READ_BUFFER_BYTES,
                 skip_auto_headers=("User-Agent", "Content-Type"),
             )
         return self._session

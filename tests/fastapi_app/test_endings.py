@@ -175,13 +175,16 @@ async def floods() -> Played:
 
 def test_a_reader_who_takes_nothing_is_cut(tmp_path: Path) -> None:
     llm = PlayedLLM(floods)
-    with recorded(llm, tmp_path, send_timeout_s=0.3, token_timeout_s=0.1) as (port, records):
-        with asking(port, receive_buffer=4096) as reading:
-            started = time.monotonic()
-            assert llm.left.wait(WAIT_S)
-            assert time.monotonic() - started >= 0.25
-            with pytest.raises((ConnectionResetError, AssertionError, ValueError)):
-                reading.rest()
+    settings = {"send_timeout_s": 0.3, "token_timeout_s": 0.1}
+    with (
+        recorded(llm, tmp_path, **settings) as (port, records),
+        asking(port, receive_buffer=4096) as reading,
+    ):
+        started = time.monotonic()
+        assert llm.left.wait(WAIT_S)
+        assert time.monotonic() - started >= 0.25
+        with pytest.raises((ConnectionResetError, AssertionError, ValueError)):
+            reading.rest()
     assert [(r["outcome"], r["code"]) for r in records] == [("slow_reader", "slow_reader")]
 
 
