@@ -10,11 +10,12 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Literal, Self
 
 import msgspec
@@ -26,7 +27,9 @@ Kind = Literal["batch", "stream"]
 
 QUEUE_RECORDS = 65_536
 RETRY_S = 1.0  # between two tries of a place that failed
-BUSY_S = 1.0  # for the lock of the database: another process holds it for milliseconds
+BUSY_S = 5.0  # for the lock of the database, which other processes take in no order
+WAL_PAUSE_S = 0.01
+FULL_S = 0.5  # for a reader to make room in a pipe
 CLOSE_S = 3.0  # a place that hangs holds up no exit for longer
 ATOMIC_BYTES = select.PIPE_BUF  # POSIX: a write of at most so much never mixes with another one
 MOST_INT = 2**63 - 1  # of SQLite
@@ -55,16 +58,20 @@ class Record(msgspec.Struct, frozen=True):
     bytes: int
 
 
+_Queue = SimpleQueue[Record | None]  # None: the end
+
+
 class StreamLog:
     """Takes records from any thread; nothing is opened or started before the first of them.
 
-    `path` is a file, `-` for stdout, or empty for none; several processes may share it and `sqlite`.
+    `path` is a file, `-` for stdout, or empty for none; processes may share it, and the database `sqlite`.
+    Records wait for a place that fails, QUEUE_RECORDS beside the batch in hand; more are dropped and counted.
     """
 
     def __init__(self, stack: str, path: str = "-", sqlite: Path | None = None) -> None:
         self.stack = stack
         self._path, self._sqlite = path, sqlite
-        self._writers: dict[int, _Writer] = {}
+        self._writers: dict[int, tuple[_Writer, ...]] = {}
 
     def begin(self, *, request_id: str, user: str, model: str, kind: Kind) -> "Entry":
         """The record of an answer that begins now."""
@@ -72,19 +79,32 @@ class StreamLog:
 
     def write(self, record: Record) -> None:
         """Leaves the record to the writer: never waits for it, never raises."""
-        if self._path or self._sqlite:
-            writer = self._writers.get(os.getpid()) or self._new_writer()
+        writers = self._writers.get(os.getpid())
+        for writer in self._new_writers() if writers is None else writers:
             writer.put(record)
 
     def close(self) -> None:
-        """Writes what waits, within CLOSE_S; a later record starts the writer again."""
-        if writer := self._writers.get(os.getpid()):
-            writer.close()
+        """Writes what waits, within CLOSE_S; a later record starts the writers again."""
+        deadline = time.monotonic() + CLOSE_S
+        writers = self._writers.get(os.getpid(), ())
+        for thread in [thread for writer in writers if (thread := writer.finish())]:
+            thread.join(max(0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _log.error("%s: not all was written within %g s", thread.name, CLOSE_S)
 
-    def _new_writer(self) -> "_Writer":
-        # One a process: a fork copies the parent's lock and queue as they are, but not its thread.
+    def _new_writers(self) -> "tuple[_Writer, ...]":
+        """This process's own: a fork copies the locks and queues of its parent, but not their threads."""
+        places: list[Callable[[], _Lines | _Rows]] = []
+        if self._path:
+            places.append(partial(_Lines, self._path))
+        if self._sqlite and set(self._writers) - {os.getpid()}:
+            # SQLite's locks are known to the library, whose memory a fork copies, and to the kernel, which
+            # gives the child none: the child may not even open what its parent had open.
+            _log.error("forked behind the first record: this process writes no rows")
+        elif self._sqlite:
+            places.append(partial(_Rows, self._sqlite))
         atexit.register(self.close)
-        return self._writers.setdefault(os.getpid(), _Writer(self._path, self._sqlite))
+        return self._writers.setdefault(os.getpid(), tuple(map(_Writer, places)))
 
 
 class Entry:
@@ -161,14 +181,15 @@ def _rfc_3339(at_s: float) -> str:
 
 
 class _Writer:
-    """The queue of one process, and the thread that empties it."""
+    """The queue of one place in one process, and the thread that empties it: no place waits for the other."""
 
-    def __init__(self, path: str, sqlite: Path | None) -> None:
-        self._path, self._sqlite = path, sqlite
+    def __init__(self, place: "Callable[[], _Lines | _Rows]") -> None:
+        self._place = place
         # Re-entrant: a signal handler or a finaliser that interrupts put() may end an answer, too.
         self._lock = threading.RLock()
-        self._queue: SimpleQueue[Record | None] = SimpleQueue()
+        self._queue: _Queue = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._dropped = 0
 
     def put(self, record: Record) -> None:
@@ -180,57 +201,68 @@ class _Writer:
             if self._thread is None:
                 self._start()
 
-    def close(self) -> None:
+    def finish(self) -> threading.Thread | None:
+        """The thread, which ends once it has written what waits; a record put from now on starts another."""
         with self._lock:
-            thread, queue = self._thread, self._queue
-            if thread is None:
-                return
-            self._thread, self._queue = None, SimpleQueue()
-            queue.put(None)
-        thread.join(CLOSE_S)
-        if thread.is_alive():
-            _log.error("the last records were not written within %g s", CLOSE_S)
+            thread = self._thread
+            if thread is not None:
+                self._queue.put(None)
+                self._closing.set()
+                self._thread, self._queue, self._closing = None, SimpleQueue(), threading.Event()
+            return thread
 
     def _start(self) -> None:
+        place = self._place()
         self._thread = threading.Thread(
-            target=self._run, args=(self._queue,), name="streamlog", daemon=True
+            target=self._run,
+            args=(place, self._queue, self._closing),
+            name=f"streamlog {place.name}",
+            daemon=True,
         )
         try:
             self._thread.start()
         except RuntimeError:
             self._thread = None  # the next record asks again
             if self._queue.qsize() == 1:
-                _log.error("records wait, there is no thread to be had")
+                _log.error("%s: records wait, there is no thread to be had", place.name)
 
-    def _run(self, queue: "SimpleQueue[Record | None]") -> None:
-        sinks = [_Sink(place) for place in _places(self._path, self._sqlite)]
+    def _run(self, place: "_Lines | _Rows", queue: _Queue, closing: threading.Event) -> None:
         going = True
         while going:
-            batch = _take(queue, RETRY_S if any(sink.waiting for sink in sinks) else None)
-            records = [_storable(record) for record in batch if record is not None]
-            going = len(records) == len(batch)
-            for sink in sinks:
-                sink.add(records)
-            for sink in sinks:
-                sink.write(time.monotonic(), last=not going)
-            self._tell_dropped()
-        for sink in sinks:
-            sink.close()
+            batch = [queue.get(), *(queue.get_nowait() for _ in range(queue.qsize()))]
+            waiting = deque(_storable(record) for record in batch if record is not None)
+            going = len(waiting) == len(batch)
+            if not _deliver(waiting, place, closing):
+                _log.error("%s: %d records lost", place.name, len(waiting) + queue.qsize() - going)
+                going = False
+            self._tell_dropped(place.name)
+        place.close()
 
-    def _tell_dropped(self) -> None:
+    def _tell_dropped(self, name: str) -> None:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _log.error("%d records were dropped: %d waited already", dropped, QUEUE_RECORDS)
+            _log.error("%s: %d records dropped, %d waited already", name, dropped, QUEUE_RECORDS)
 
 
-def _take(queue: "SimpleQueue[Record | None]", timeout_s: float | None) -> Sequence[Record | None]:
-    """All that waits: one at least, unless the timeout passes first."""
-    try:
-        first = queue.get(timeout=timeout_s)
-    except Empty:
-        return ()
-    return [first, *(queue.get_nowait() for _ in range(queue.qsize()))]
+def _deliver(waiting: deque[Record], place: "_Lines | _Rows", closing: threading.Event) -> bool:
+    """Tries until all is written, or in vain once `closing` was set; logs a failure once, and its end."""
+    failed = False
+    while waiting:
+        last = closing.is_set()
+        try:
+            place.write(waiting)
+        except Exception as error:  # noqa: BLE001  # no failure of a place may end the thread
+            if not failed:
+                _log.error("%s: records wait: %s: %s", place.name, type(error).__name__, error)
+            failed = True
+            if last:
+                return False
+            closing.wait(RETRY_S)
+        else:
+            if failed:
+                _log.warning("%s: records are written again", place.name)
+    return True
 
 
 def _storable(record: Record) -> Record:
@@ -252,56 +284,6 @@ def _bounded(value: Any) -> Any:
         case int():
             return max(-MOST_INT, min(value, MOST_INT))
     return value
-
-
-class _Sink:
-    """A place and the records that it has not taken yet; that it fails is logged once, until it recovers."""
-
-    def __init__(self, place: "_Lines | _Rows") -> None:
-        self.waiting: deque[Record] = deque()
-        self._place = place
-        self._retry_at: float | None = None
-        self._dropped = 0
-
-    def add(self, records: Sequence[Record]) -> None:
-        room = QUEUE_RECORDS - len(self.waiting)
-        self.waiting.extend(records[:room])
-        self._dropped += max(0, len(records) - room)
-
-    def write(self, now: float, *, last: bool) -> None:
-        due = self._retry_at is None or now >= self._retry_at or last
-        if not self.waiting or not due:
-            return
-        try:
-            self._place.write(self.waiting)
-        except Exception as error:  # noqa: BLE001  # neither the thread nor the other place may end of it
-            self._failed(error, now)
-        else:
-            self._recovered()
-
-    def close(self) -> None:
-        self._place.close()
-        if lost := len(self.waiting) + self._dropped:
-            _log.error("%d records were lost: %s takes none", lost, self._place.name)
-
-    def _failed(self, error: Exception, now: float) -> None:
-        if self._retry_at is None:
-            kind = type(error).__name__
-            _log.error("records wait, %s takes none: %s: %s", self._place.name, kind, error)
-        self._retry_at = now + RETRY_S
-
-    def _recovered(self) -> None:
-        if self._retry_at is not None:
-            name, dropped = self._place.name, self._dropped
-            _log.warning("%s takes records again; %d were dropped meanwhile", name, dropped)
-        self._retry_at, self._dropped = None, 0
-
-
-def _places(path: str, sqlite: Path | None) -> "Iterator[_Lines | _Rows]":
-    if path:
-        yield _Lines(path)
-    if sqlite:
-        yield _Rows(sqlite)
 
 
 class _Lines:
@@ -363,7 +345,7 @@ def _line(record: Record) -> bytes:
 def _await_room(descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if not poll.poll(RETRY_S * 1000):
+    if not poll.poll(FULL_S * 1000):
         raise TimeoutError("full, and nobody reads")
 
 
@@ -397,5 +379,14 @@ class _Rows:
         sql = dict(zip(parts[::2], parts[1::2], strict=True))
         self._insert = sql["insert"]
         self._connection = sqlite3.connect(self._path, timeout=BUSY_S)
-        self._connection.executescript(sql["schema"])
-        return self._connection
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self._connection.executescript(sql["schema"])
+            except sqlite3.OperationalError:
+                # Of processes that turn a new database to WAL at once, SQLite lets one wait and refuses others.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(WAL_PAUSE_S)
+            else:
+                return self._connection

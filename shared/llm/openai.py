@@ -36,6 +36,8 @@ class OpenAILLM:
             event_hooks={"request": [_hasten], "response": [_patience(settings)]},
         )
         self._client = openai.OpenAI(**_options(settings), http_client=client)
+        # Looked up now: the SDK imports this part of itself at its first use, in somebody's request.
+        self._create = self._client.chat.completions.with_streaming_response.create
 
     def complete(self, request: ChatRequest, *, request_id: str) -> ChatReply:
         call = self._call(request, request_id, stream=False)
@@ -69,7 +71,7 @@ class OpenAILLM:
         self._client.close()
 
     def _call(self, request: ChatRequest, request_id: str, *, stream: bool) -> Any:
-        return self._client.chat.completions.with_streaming_response.create(
+        return self._create(
             **wire.payload(request, self._settings.model, stream=stream),
             **_call_options(self._settings, request_id, stream=stream),
         )
@@ -90,6 +92,7 @@ class AsyncOpenAILLM:
         )
         client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [patient]})
         self._client = openai.AsyncOpenAI(**_options(settings), http_client=client)
+        self._create = self._client.chat.completions.with_streaming_response.create
 
     async def complete(self, request: ChatRequest, *, request_id: str) -> ChatReply:
         call = self._call(request, request_id, stream=False)
@@ -115,7 +118,7 @@ class AsyncOpenAILLM:
         await self._client.close()
 
     def _call(self, request: ChatRequest, request_id: str, *, stream: bool) -> Any:
-        return self._client.chat.completions.with_streaming_response.create(
+        return self._create(
             **wire.payload(request, self._settings.model, stream=stream),
             **_call_options(self._settings, request_id, stream=stream),
         )
