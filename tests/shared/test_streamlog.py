@@ -58,22 +58,22 @@ RECORDS = st.builds(
     bytes=st.integers(-(2**70), 2**70),
 )
 
-# Writes COUNT records named NAME-0 and so on, from as many processes as there are forks, and just exits.
+# Forks, before its first record or BEHIND it, writes COUNT records in each process, and just exits.
 PROGRAM = """
 import os, sys
 from pathlib import Path
 from shared.streamlog import StreamLog
 
-name, path, sqlite, count, forks = sys.argv[1:]
+name, path, sqlite, count, forks, behind = sys.argv[1:]
 log = StreamLog("fastapi_app", path, Path(sqlite) if sqlite else None)
 end = lambda key: log.begin(request_id=key, user="u" * 64, model="m" * 128, kind="stream").end("finished")
-for fork in range(int(forks)):
-    end(f"{name}-before-{fork}")
+fork = None
+for number in range(int(forks)):
+    if behind:
+        end(f"{name}-before-{number}")
     if not os.fork():
-        name = f"{name}-{fork}"
+        name, fork = f"{name}-{number}", number
         break
-else:
-    fork = None
 for number in range(int(count)):
     end(f"{name}-{number}")
 if fork is None:
@@ -307,7 +307,7 @@ def test_nothing_is_opened_or_started_before_the_first_record(file: Path, databa
     assert (threading.active_count(), file.exists(), database.exists()) == (threads, False, False)
     entry.end("finished")
     await_that(lambda: has_rows(database, 1))
-    assert threading.active_count() == threads + 1
+    assert threading.active_count() == threads + 2  # one a place
     log.close()
     assert threading.active_count() == threads
 
@@ -386,20 +386,18 @@ def test_a_signal_handler_ends_answers_in_the_middle_of_another_end(file: Path) 
 # Several processes
 
 
-def expected_of(names: Sequence[str], count: int, forks: int) -> list[str]:
-    each = [(name, count) for name in names]
-    each += [(f"{name}-{fork}", count) for name in names for fork in range(forks)]
-    each += [(f"{name}-before", forks) for name in names]
-    return [key for prefix, number in each for key in ids(number, prefix)]
+def families(names: Sequence[str], count: int, forks: int) -> list[str]:
+    """What programs of these names write."""
+    forked = [f"{name}-{fork}" for name in names for fork in range(forks)]
+    return [key for name in (*names, *forked) for key in ids(count, name)]
 
 
 def test_processes_share_a_file_and_a_database_and_exit_without_closing(
     file: Path, database: Path
 ) -> None:
-    names = ids(4, "p")
-    run_together([(name, file, database, 1000, 2) for name in names])
-    expected = expected_of(names, 1000, 2)
-    assert len(expected) == 4 * (3 * 1000 + 2)
+    run_together([(name, file, database, 1000, 2, "") for name in ids(4, "p")])
+    expected = families(ids(4, "p"), 1000, 2)
+    assert len(expected) == 12_000
     assert each_once(lines(file), expected)
     assert each_once(rows(database), expected)
 
@@ -411,9 +409,26 @@ def test_processes_share_a_pipe_as_their_stdout() -> None:
             received: list[bytes] = []
             reader = threading.Thread(target=lambda: received.append(pipe.read()))
             reader.start()
-            run_together([(name, "-", "", 1000, 1) for name in ids(3, "p")], stdout)
+            run_together([(name, "-", "", 1000, 1, "") for name in ids(3, "p")], stdout)
         reader.join(EXIT_S)
-    assert each_once(parsed(received[0]), expected_of(ids(3, "p"), 1000, 1))
+    assert each_once(parsed(received[0]), families(ids(3, "p"), 1000, 1))
+
+
+def test_a_fork_behind_the_first_record_copies_none(file: Path) -> None:
+    run_together([(name, file, "", 100, 5, "behind") for name in ids(3, "p")])
+    before = [key for name in ids(3, "p") for key in ids(5, f"{name}-before")]
+    assert each_once(lines(file), families(ids(3, "p"), 100, 5) + before)
+
+
+def test_a_fork_behind_the_first_record_stays_away_from_the_database(
+    file: Path, database: Path
+) -> None:
+    with child(PROGRAM, "p", file, database, 100, 1, "behind") as process:
+        _, complaints = process.communicate(timeout=EXIT_S)
+    assert process.returncode == 0
+    assert complaints == b"forked behind the first record: this process writes no rows\n"
+    assert each_once(lines(file), [*families(["p"], 100, 1), "p-before-0"])
+    assert each_once(rows(database), [*families(["p"], 100, 0), "p-before-0"])
 
 
 def run_together(
@@ -457,20 +472,22 @@ def test_records_wait_for_a_file_that_fails_and_rows_do_not(
     log.close()
     assert keys(lines(path)) == keys(rows(database)) == [*ids(20), "after"]
     (error,) = errors(caplog)
-    assert "takes none" in error
+    assert error.startswith(f"{path}: records wait: ")
     assert "r-0" not in error
-    assert "takes records again; 0 were dropped" in caplog.text
+    assert f"{path}: records are written again" in caplog.text
 
 
 def test_records_wait_for_a_database_that_is_locked_and_lines_do_not(
-    file: Path, database: Path, caplog: pytest.LogCaptureFixture
+    file: Path, database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(streamlog, "BUSY_S", 0.1)
     log = StreamLog("fastapi_app", str(file), database)
     end(log, "first")
     await_that(lambda: has_rows(database, 1))
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         end(log, *ids(10))
+        await_that(lambda: len(lines(file)) == 11)
         await_that(lambda: errors(caplog))
         end(log, "more")
         await_that(lambda: len(lines(file)) == 12)
@@ -492,9 +509,9 @@ def test_what_is_no_database_stops_no_line_and_is_told_at_the_end(
     end(log, "more")
     log.close()
     assert keys(lines(file)) == [*ids(10), "more"]
-    failed, lost = errors(caplog)
-    assert "DatabaseError" in failed
-    assert lost == f"11 records were lost: {database} takes none"
+    failed, *lost = errors(caplog)
+    assert failed == f"{database}: records wait: DatabaseError: file is not a database"
+    assert sum(int(error.split()[1]) for error in lost if error.endswith("records lost")) == 11
 
 
 @pytest.mark.parametrize("limit", [1, 1000, 1001, 2222, 3333])
@@ -522,7 +539,7 @@ def test_a_file_that_was_moved_away_is_left(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_nobody_reads_holds_up_neither_the_rows_nor_the_exit(database: Path) -> None:
-    with child(PROGRAM, "p", "-", database, 2000, 0) as process:
+    with child(PROGRAM, "p", "-", database, 2000, 0, "") as process:
         began = time.monotonic()
         assert process.wait(EXIT_S) == 0
         assert time.monotonic() - began < streamlog.CLOSE_S + 3
@@ -530,49 +547,27 @@ def test_a_pipe_that_nobody_reads_holds_up_neither_the_rows_nor_the_exit(databas
         assert process.stderr is not None
         written = parsed(process.stdout.read())
         assert len(written) > 100
-        lost = int(
-            re.findall(r"(\d+) records were lost: stdout", process.stderr.read().decode())[0]
-        )
+        complaints = process.stderr.read().decode()
+        lost = sum(int(number) for number in re.findall(r"stdout: (\d+) records lost", complaints))
     assert keys(written) == ids(2000 - lost, "p")
     assert keys(rows(database)) == ids(2000, "p")
 
 
 def test_records_beyond_the_queue_are_dropped_and_counted_once(
-    file: Path, database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(streamlog, "BUSY_S", 60.0)
-    log = StreamLog("fastapi_app", str(file), database)
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        end(log, "held")
-        await_that(lambda: file.exists() and lines(file))  # the writer waits for the database now
-        end(log, *ids(streamlog.QUEUE_RECORDS + 100))
-        other.execute("ROLLBACK")
-    log.close()
-    await_that(lambda: len(lines(file)) == streamlog.QUEUE_RECORDS + 1)
-    kept = ["held", *ids(streamlog.QUEUE_RECORDS)]
-    assert keys(lines(file)) == keys(rows(database)) == kept
-    assert [error for error in errors(caplog) if "dropped" in error] == [
-        f"100 records were dropped: {streamlog.QUEUE_RECORDS} waited already"
-    ]
-
-
-def test_a_place_that_fails_keeps_no_more_than_the_queue_does(
-    tmp_path: Path,
-    database: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(streamlog, "QUEUE_RECORDS", 5)
     path = tmp_path / "place" / "answers.jsonl"
-    log = StreamLog("fastapi_app", str(path), database)
-    for number, name in enumerate(ids(8), 1):
-        end(log, name)
-        await_that(partial(has_rows, database, number))
+    log = StreamLog("fastapi_app", str(path))
+    end(log, "held")
+    await_that(lambda: errors(caplog))  # its batch is taken, and waits for the folder
+    end(log, *ids(streamlog.QUEUE_RECORDS + 100))
     path.parent.mkdir()
+    await_that(path.exists)
     log.close()
-    assert keys(lines(path)) == ids(5)
-    assert f"{path} takes records again; 3 were dropped meanwhile" in caplog.text
+    assert keys(lines(path)) == ["held", *ids(streamlog.QUEUE_RECORDS)]
+    assert errors(caplog)[1:] == [
+        f"{path}: 100 records dropped, {streamlog.QUEUE_RECORDS} waited already"
+    ]
 
 
 def test_records_wait_while_there_is_no_thread_to_be_had(
@@ -584,7 +579,7 @@ def test_records_wait_while_there_is_no_thread_to_be_had(
         end(log, *ids(3))
     finally:
         threading.stack_size(former)
-    assert errors(caplog) == ["records wait, there is no thread to be had"]
+    assert errors(caplog) == [f"{file}: records wait, there is no thread to be had"]
     end(log, "after")
     log.close()
     assert keys(lines(file)) == [*ids(3), "after"]
