@@ -3,9 +3,9 @@
 import asyncio
 
 from shared.errors import ServiceError
+from shared.record import Outcome
 from shared.schemas import Delta, Done, Event, Failure
 from shared.settings import Settings
-from shared.streamlog import Outcome
 
 from .sse import Coalescer
 from .watchdog import Watchdog

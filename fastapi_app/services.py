@@ -10,10 +10,11 @@ from shared.auth import Caller, KeyRing
 from shared.llm.openai import AsyncOpenAILLM
 from shared.llm.port import AsyncLLM
 from shared.llm.scripted import AsyncScriptedLLM, Script
+from shared.record import Kind
 from shared.schemas import ChatRequest
 from shared.settings import Settings
 from shared.slots import Slots, affordable
-from shared.streamlog import Entry, Kind, StreamLog
+from shared.streamlog import Entry, StreamLog
 
 from .drain import Drain
 

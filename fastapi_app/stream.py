@@ -23,8 +23,9 @@ from shared.errors import (
     SlowReader,
     TokenTimeout,
 )
+from shared.record import Outcome
 from shared.schemas import ChatRequest, Delta, Done
-from shared.streamlog import Entry, Outcome
+from shared.streamlog import Entry
 
 from .connection import transport_of, untaken
 from .outbox import Outbox

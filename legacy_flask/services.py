@@ -9,10 +9,11 @@ from shared.auth import Caller, KeyRing
 from shared.llm.openai import OpenAILLM
 from shared.llm.port import LLM
 from shared.llm.scripted import Script, ScriptedLLM
+from shared.record import Kind
 from shared.schemas import ChatRequest
 from shared.settings import Settings
 from shared.slots import Slots, affordable
-from shared.streamlog import Entry, Kind, StreamLog
+from shared.streamlog import Entry, StreamLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from typing import ClassVar
 
 import msgspec
 
-from shared.streamlog import Outcome
+from shared.record import Outcome
 
 
 class Detail(msgspec.Struct, frozen=True):

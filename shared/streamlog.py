@@ -1,61 +1,25 @@
-"""One record an answer, written off the request path: JSON lines, and rows of a SQLite database."""
+"""One record an answer, written off the request path: each place has a queue and a thread of its own."""
 
 import atexit
-import json
 import logging
 import os
-import re
-import select
-import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal, Self
+from typing import Self
 
-import msgspec
-
-Outcome = Literal[
-    "finished", "failed", "cancelled", "timed_out", "over_budget", "slow_reader", "drained"
-]
-Kind = Literal["batch", "stream"]
+from shared.record import Kind, Outcome, Record, storable
+from shared.sinks import Lines, Rows
 
 QUEUE_RECORDS = 65_536
 RETRY_S = 1.0  # between two tries of a place that failed
-BUSY_S = 5.0  # for the lock of the database, which other processes take in no order
-WAL_PAUSE_S = 0.01
-FULL_S = 0.5  # for a reader to make room in a pipe
-CLOSE_S = 3.0  # a place that hangs holds up no exit for longer
-ATOMIC_BYTES = select.PIPE_BUF  # POSIX: a write of at most so much never mixes with another one
-MOST_INT = 2**63 - 1  # of SQLite
-STDOUT = 1
-# A path and not importlib.resources, which imports when it is called: a fork that another thread makes
-# in the middle of that leaves the child with half a module for good.
-SQL = Path(__file__).with_suffix(".sql")
-PART = re.compile(r"^-- part: (\w+)\n", re.MULTILINE)
+CLOSE_S = 1.5  # a place that hangs holds up no exit for longer
 _log = logging.getLogger(__name__)
-
-
-class Record(msgspec.Struct, frozen=True):
-    """How an answer ended; times in milliseconds with three decimals, `at` is its start in RFC 3339, UTC."""
-
-    at: str
-    request_id: str
-    stack: str
-    user: str
-    model: str
-    kind: Kind
-    outcome: Outcome
-    code: str | None
-    tokens: int
-    first_token_ms: float | None
-    duration_ms: float
-    bytes: int
 
 
 _Queue = SimpleQueue[Record | None]  # None: the end
@@ -94,15 +58,15 @@ class StreamLog:
 
     def _new_writers(self) -> "tuple[_Writer, ...]":
         """This process's own: a fork copies the locks and queues of its parent, but not their threads."""
-        places: list[Callable[[], _Lines | _Rows]] = []
+        places: list[Callable[[], Lines | Rows]] = []
         if self._path:
-            places.append(partial(_Lines, self._path))
+            places.append(partial(Lines, self._path))
         if self._sqlite and set(self._writers) - {os.getpid()}:
             # SQLite's locks are known to the library, whose memory a fork copies, and to the kernel, which
             # gives the child none: the child may not even open what its parent had open.
             _log.error("forked behind the first record: this process writes no rows")
         elif self._sqlite:
-            places.append(partial(_Rows, self._sqlite))
+            places.append(partial(Rows, self._sqlite))
         atexit.register(self.close)
         return self._writers.setdefault(os.getpid(), tuple(map(_Writer, places)))
 
@@ -183,7 +147,7 @@ def _rfc_3339(at_s: float) -> str:
 class _Writer:
     """The queue of one place in one process, and the thread that empties it: no place waits for the other."""
 
-    def __init__(self, place: "Callable[[], _Lines | _Rows]") -> None:
+    def __init__(self, place: Callable[[], Lines | Rows]) -> None:
         self._place = place
         # Re-entrant: a signal handler or a finaliser that interrupts put() may end an answer, too.
         self._lock = threading.RLock()
@@ -226,11 +190,11 @@ class _Writer:
             if self._queue.qsize() == 1:
                 _log.error("%s: records wait, there is no thread to be had", place.name)
 
-    def _run(self, place: "_Lines | _Rows", queue: _Queue, closing: threading.Event) -> None:
+    def _run(self, place: Lines | Rows, queue: _Queue, closing: threading.Event) -> None:
         going = True
         while going:
             batch = [queue.get(), *(queue.get_nowait() for _ in range(queue.qsize()))]
-            waiting = deque(_storable(record) for record in batch if record is not None)
+            waiting = deque(storable(record) for record in batch if record is not None)
             going = len(waiting) == len(batch)
             if not _deliver(waiting, place, closing):
                 _log.error("%s: %d records lost", place.name, len(waiting) + queue.qsize() - going)
@@ -245,7 +209,7 @@ class _Writer:
             _log.error("%s: %d records dropped, %d waited already", name, dropped, QUEUE_RECORDS)
 
 
-def _deliver(waiting: deque[Record], place: "_Lines | _Rows", closing: threading.Event) -> bool:
+def _deliver(waiting: deque[Record], place: Lines | Rows, closing: threading.Event) -> bool:
     """Tries until all is written, or in vain once `closing` was set; logs a failure once, and its end."""
     failed = False
     while waiting:
@@ -263,130 +227,3 @@ def _deliver(waiting: deque[Record], place: "_Lines | _Rows", closing: threading
             if failed:
                 _log.warning("%s: records are written again", place.name)
     return True
-
-
-def _storable(record: Record) -> Record:
-    """Replaces what UTF-8 cannot hold, lone surrogates, and bounds what 64 bits cannot."""
-    try:
-        msgspec.json.encode(record)
-        if max(abs(record.tokens), abs(record.bytes)) <= MOST_INT:
-            return record
-    except (UnicodeEncodeError, OverflowError):
-        pass
-    fields = msgspec.structs.asdict(record)
-    return Record(**{name: _bounded(value) for name, value in fields.items()})
-
-
-def _bounded(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case int():
-            return max(-MOST_INT, min(value, MOST_INT))
-    return value
-
-
-class _Lines:
-    """A file, a pipe or stdout; takes whole lines out of `waiting` as they are written."""
-
-    def __init__(self, path: str) -> None:
-        self.name = "stdout" if path == "-" else path
-        self._path = path
-        self._torn = False
-
-    def write(self, waiting: deque[Record]) -> None:
-        """Raises OSError, TimeoutError when a pipe stays full."""
-        with self._opened() as descriptor:
-            while waiting:
-                _await_room(descriptor)
-                data = self._next(waiting)
-                done = data[: os.write(descriptor, data)]
-                # A disk that fills up takes part of a line: that line is written again, on its own.
-                for _ in range(done.count(b"\n") - self._torn):
-                    waiting.popleft()
-                self._torn = not done.endswith(b"\n")
-
-    def close(self) -> None:
-        """Nothing is open between two batches, so that a file that was moved away is left at once."""
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        if self._path == "-":
-            yield STDOUT
-            return
-        # O_NONBLOCK: a named pipe that nobody reads is an error, not a wait.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-        descriptor = os.open(self._path, flags, 0o640)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def _next(self, waiting: deque[Record]) -> bytes:
-        lines = [b"\n"] if self._torn else []
-        size = len(lines)
-        for record in waiting:
-            line = _line(record)
-            size += len(line)
-            if size > ATOMIC_BYTES and len(lines) > self._torn:
-                break
-            lines.append(line)
-        return b"".join(lines)
-
-
-def _line(record: Record) -> bytes:
-    """One line of JSON for whoever splits it: in ASCII, since some split at U+2028 and U+0085, too."""
-    line = msgspec.json.encode(record)
-    if not line.isascii():
-        line = json.dumps(msgspec.structs.asdict(record), separators=(",", ":")).encode()
-    return line + b"\n"
-
-
-def _await_room(descriptor: int) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    if not poll.poll(FULL_S * 1000):
-        raise TimeoutError("full, and nobody reads")
-
-
-class _Rows:
-    """A SQLite database; takes all of `waiting` in one transaction, or nothing."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._insert = ""
-
-    def write(self, waiting: deque[Record]) -> None:
-        """Raises sqlite3.Error; the next call connects anew."""
-        try:
-            connection = self._connection or self._connect()
-            with connection:
-                connection.executemany(self._insert, map(msgspec.structs.asdict, waiting))
-        except BaseException:
-            self.close()
-            raise
-        waiting.clear()
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connect(self) -> sqlite3.Connection:
-        _, *parts = PART.split(SQL.read_text("utf-8"))
-        sql = dict(zip(parts[::2], parts[1::2], strict=True))
-        self._insert = sql["insert"]
-        self._connection = sqlite3.connect(self._path, timeout=BUSY_S)
-        deadline = time.monotonic() + BUSY_S
-        while True:
-            try:
-                self._connection.executescript(sql["schema"])
-            except sqlite3.OperationalError:
-                # Of processes that turn a new database to WAL at once, SQLite lets one wait and refuses others.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(WAL_PAUSE_S)
-            else:
-                return self._connection

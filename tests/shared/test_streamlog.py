@@ -24,9 +24,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import streamlog
+from shared import sinks, streamlog
 from shared.errors import AnswerTimeout, InternalError, SlowReader
-from shared.streamlog import Entry, Kind, Outcome, Record, StreamLog
+from shared.record import Kind, Outcome, Record
+from shared.streamlog import Entry, StreamLog
 
 ROOT = Path(__file__).parents[2]
 PAUSE_S = 0.005
@@ -480,7 +481,7 @@ def test_records_wait_for_a_file_that_fails_and_rows_do_not(
 def test_records_wait_for_a_database_that_is_locked_and_lines_do_not(
     file: Path, database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streamlog, "BUSY_S", 0.1)
+    monkeypatch.setattr(sinks, "BUSY_S", 0.1)
     log = StreamLog("fastapi_app", str(file), database)
     end(log, "first")
     await_that(lambda: has_rows(database, 1))
