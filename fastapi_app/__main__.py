@@ -1,6 +1,7 @@
 """Serves the streaming stack: with uvicorn, or with gunicorn's own asgi worker."""
 
 import argparse
+import asyncio
 import math
 import resource
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gasgi import ASGIWorker
 from uvicorn.supervisors import Multiprocess
 
 from shared.settings import Settings, SettingsError
@@ -78,6 +80,7 @@ def _uvicorn(listener: socket.socket, options: argparse.Namespace) -> None:
         http="fastapi_app.connection:Connection",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not a dead one
         # The app has led its drain by then: nothing is left but connections that idle.
         timeout_graceful_shutdown=1,
     )
@@ -91,7 +94,7 @@ def _uvicorn(listener: socket.socket, options: argparse.Namespace) -> None:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """Its worker holds 64 KiB for a client who does not read; only the kernel's part is bounded here."""
+    """gunicorn's own asgi worker; with it a client may take as long as it likes to send its headers."""
 
     def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
         self._settings = settings
@@ -129,6 +132,10 @@ def _let_the_app_lead(worker: Any) -> None:
         # What is still connected then only idles, and is not worth a second grace.
         worker.cfg.set("graceful_timeout", 0)
         worker.handle_exit_signal()
+        # It would notice within a second and more; cancelled, its loop goes on to its shutdown at once.
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "cr_code", None) is ASGIWorker._serve.__code__:
+                task.cancel()
 
     drain = worker.asgi.state.services.drain
     worker.loop.add_signal_handler(signal.SIGTERM, drain.begin, leave)

@@ -1,5 +1,6 @@
 """The composition root: wiring only."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,8 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         # What is imported by now never becomes garbage; looking through it would stall every stream.
-        gc.collect()
+        # In a thread, so that the executor is there before the descriptors are all in use.
+        await asyncio.to_thread(gc.collect)
         gc.freeze()
         with services.drain.ahead_of_uvicorn():
             yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}

@@ -9,7 +9,7 @@ import termios
 from contextlib import suppress
 from typing import Any, cast
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.settings import Settings
@@ -70,10 +70,16 @@ class Connection(HttpToolsProtocol):
             self._head = None
 
 
-def transport_of(scope: Scope) -> asyncio.WriteTransport | None:
-    """The client's transport; None under a server whose connections are not ours."""
-    found = scope.get("extensions", {}).get(TRANSPORT)
-    return found["transport"] if found else None
+def transport_of(scope: Scope, receive: Receive) -> asyncio.WriteTransport | None:
+    """The client's transport, with no room above the kernel's; None where neither server is known."""
+    if found := scope.get("extensions", {}).get(TRANSPORT):
+        return cast(asyncio.WriteTransport, found["transport"])
+    # gunicorn's asgi worker says nothing of it in the scope; who receives the body knows the connection.
+    connection = getattr(getattr(receive, "__self__", None), "protocol", None)
+    transport: asyncio.WriteTransport | None = getattr(connection, "transport", None)
+    if transport is not None:
+        transport.set_write_buffer_limits(high=0)
+    return transport
 
 
 def untaken(transport: asyncio.WriteTransport) -> int:

@@ -14,7 +14,7 @@ from uvicorn import Server
 
 from shared.errors import Draining
 
-FLUSH_S = 0.5  # for a failure that was put, or a connection that was cut, to be gone
+FLUSH_S = 0.3  # for a failure that was put, or a connection that was cut, to be gone
 
 
 class Answer(Protocol):

@@ -62,7 +62,7 @@ class EventStream(Response):
         held.drain.check()
         with held.slots.taken():
             entry = held.begin(self._chat, self._who, self._request_id, "stream")
-            relay = Relay(held, self._chat, entry, transport_of(scope))
+            relay = Relay(held, self._chat, entry, transport_of(scope, receive))
             with held.drain.counting(relay):
                 await relay.run(receive, send, start)
         if relay.outcome == "finished" and self.background is not None:

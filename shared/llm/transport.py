@@ -79,7 +79,9 @@ class _Body(httpx2.AsyncByteStream):
         with _as_httpx():
             while data := await content.readany():
                 nap_s = self._pace.nap_s(data, loop.time())
-                yield data
+                # In parts, so that a reader who is behind holds up what is not decoded yet.
+                for start in range(0, len(data), READ_BUFFER_BYTES):
+                    yield data[start : start + READ_BUFFER_BYTES]
                 if windowed and not content.is_eof():
                     alarm.clear()
                     await _nap(loop, alarm, nap_s)
