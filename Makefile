@@ -6,15 +6,15 @@ BIN := .venv/bin
 # Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
 # character in them becomes a command; Python validates them before anything starts.
 VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES \
-  STREAMS ROUNDS LEVELS
+  STREAMS ROUNDS LEVELS CLIENTS HOLD READERS PATIENCE WORDS EARLY SERVERS ONLY LONG
 OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
 $(if $(UNKNOWN),$(error no such variable: $(UNKNOWN) (there are: $(VARIABLES) PORT PYTEST_ARGS PYTHON)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install check mirror test test-latest compare report sweep bench bench-simulator parity demo \
-  serve-legacy serve-streaming simulate diff results lock clean
+.PHONY: help install check mirror test test-latest compare report sweep bench bench-simulator faults slow-readers \
+  readers parity demo serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -48,6 +48,15 @@ bench: .venv/.installed ## CPU microseconds per relayed token: ours, the article
 
 bench-simulator: .venv/.installed ## what the simulator itself costs, and how well it keeps its deadlines
 	@$(BIN)/python -m loadtests bench-simulator $(OPTIONS)
+
+faults: .venv/.installed ## every fault provoked for real on every server (SERVERS=gunicorn-asgi ONLY="dead peer" LONG=1)
+	@$(BIN)/python -m loadtests faults $(OPTIONS)
+
+slow-readers: .venv/.installed ## clients who read nothing: what they cost our stack and the recipe (CLIENTS=200 HOLD=60)
+	@$(BIN)/python -m loadtests slow-readers $(OPTIONS)
+
+readers: .venv/.installed ## impatient readers: who gives up, and which tokens are paid for (READERS=400 PATIENCE=10)
+	@$(BIN)/python -m loadtests readers $(OPTIONS)
 
 parity: .venv/.installed ## the same requests to both stacks: is every answer the same?
 	@$(BIN)/python -m loadtests parity $(OPTIONS)

@@ -11,6 +11,9 @@ COMMANDS = {
     "sweep": ("loadtests.sweep", "both stacks over rising concurrency"),
     "bench": ("loadtests.bench", "CPU of a relayed token: ours, the articles' recipe, nginx"),
     "bench-simulator": ("loadtests.bench_simulator", "CPU of a simulated token, and its deadlines"),
+    "faults": ("loadtests.faults", "every fault provoked for real, and its promise checked"),
+    "slow-readers": ("loadtests.slow_readers", "clients who read nothing: what they cost a relay"),
+    "readers": ("loadtests.readers", "impatient readers against both stacks: what is paid for"),
     "readme": ("loadtests.readme", "put the committed figures into the README"),
     "simulate": (
         "loadtests.simulator",

@@ -4,6 +4,7 @@ import argparse
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ README = Path("README.md")
 RESULTS = Path("results")
 PICTURE = Path("docs/report.png")
 MEASURED = ("compare", "sweep", "bench", "bench-simulator")
+READERS = ("slow-readers", "readers")
+"""Shown as soon as they were measured."""
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -51,6 +54,7 @@ def rendered(readme: str, results: Path) -> str:
                     f"- {_sweep(others['sweep'])}",
                     f"- {_bench(others['bench'])}",
                     f"- {_simulator(others['bench-simulator'])}",
+                    *(f"- {line}" for line in _readers(results)),
                 )
             ),
         )
@@ -83,6 +87,17 @@ def _simulator(bench: dict[str, Any]) -> str:
     )
 
 
+def _readers(results: Path) -> Iterator[str]:
+    for name in READERS:
+        path = results / name / "summary.json"
+        if path.exists():
+            claims = _read(path)["claims"]
+            told = "; ".join(
+                f"{one['id']} **{one['verdict']}**: {one['measured']}" for one in claims
+            )
+            yield f"`make {name}`: {told}."
+
+
 def _read(path: Path) -> dict[str, Any]:
     return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
@@ -90,7 +105,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _take(runs: Path) -> None:
     from loadtests import report
 
-    for name in MEASURED:
+    there = [name for name in READERS if (runs / name / "summary.json").exists()]
+    for name in (*MEASURED, *there):
         kept = RESULTS / name
         kept.mkdir(parents=True, exist_ok=True)
         shutil.copy(runs / name / "summary.json", kept / "summary.json")

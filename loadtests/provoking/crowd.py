@@ -55,11 +55,13 @@ async def ask(host: str, port: int, request: bytes, told: Told, leaves: Patience
     told.took_s = time.monotonic() - began
 
 
-async def persist(host: str, port: int, request: bytes, told: Told, within_s: float) -> None:
+async def persist(
+    host: str, port: int, request: bytes, told: Told, within_s: float, leaves: Patience = stays
+) -> None:
     """Asks, and after a 503 again when its Retry-After allows, for at most `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while True:
-        await ask(host, port, request, told)
+        await ask(host, port, request, told, leaves)
         wait_s = int(told.answer.headers.get("retry-after", 1)) + random.random()
         if told.answer.status != 503 or time.monotonic() + wait_s > deadline:
             return

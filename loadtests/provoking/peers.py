@@ -27,10 +27,17 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 def chat(
-    request_id: str, model: str, *, stream: bool = True, prompt: str = PROMPT, **fields: object
+    request_id: str,
+    model: str,
+    *,
+    stream: bool = True,
+    prompt: str = PROMPT,
+    max_tokens: int | None = None,
 ) -> bytes:
     """A whole `POST /chat`."""
-    value = {"prompt": prompt, "model": model, "stream": stream, **fields}
+    value: dict[str, object] = {"prompt": prompt, "model": model, "stream": stream}
+    if max_tokens is not None:
+        value["max_tokens"] = max_tokens
     body = json.dumps(value).encode()
     return post(len(body), request_id) + body
 

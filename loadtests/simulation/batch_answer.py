@@ -4,14 +4,20 @@ from loadtests.simulation import faults, wire
 from loadtests.simulation.answers import Answer
 
 _JSON = {"Content-Type": "application/json"}
+_TRICKLE = frozenset({faults.TRICKLE, faults.TRICKLE_MID})
 
 
 class BatchAnswer(Answer):
     """Says nothing until the deadline of its last token."""
 
+    _trickling = False
+
     def advance(self, now: int) -> int | None:
-        if not self._over and self._call.fault != faults.STALL:
-            self._speak(now)
+        if self._over or self._call.fault == faults.STALL:
+            return None
+        if self._call.fault in _TRICKLE:
+            return self._trickle(now)
+        self._speak(now)
         return None
 
     def resumed(self) -> None:
@@ -39,6 +45,13 @@ class BatchAnswer(Answer):
             case _:
                 self._close(now, reply)
                 self._connection.finished()
+
+    def _trickle(self, now: int) -> int:
+        """White space, which is no answer yet."""
+        head = b"" if self._trickling else wire.head(200, _JSON, None)
+        self._trickling = True
+        self._connection.write(head + wire.chunk(b" "))
+        return now + faults.TRICKLE_NS
 
     def _body(self) -> bytes:
         call, script = self._call, self._script

@@ -16,14 +16,20 @@ NO_DONE: Final = "no-done"
 ERROR_OBJECT: Final = "error-object"
 EMPTY_CHOICES: Final = "empty-choices"
 OPEN_AFTER_DONE: Final = "open-after-done"
+TRICKLE: Final = "trickle"
+TRICKLE_MID: Final = "trickle-mid"
+OVERRUN: Final = "overrun"
 HTML: Final = "html"
 ONCE: Final = "500-once"
 
-AT_START = frozenset({STALL, DROP})
+AT_START = frozenset({STALL, DROP, TRICKLE})
 """Faults that act in place of the first token."""
 
-MIDWAY = frozenset({STALL_MID, DROP_MID, MALFORMED, ERROR_OBJECT, EMPTY_CHOICES})
+MIDWAY = frozenset({STALL_MID, DROP_MID, TRICKLE_MID, MALFORMED, ERROR_OBJECT, EMPTY_CHOICES})
 """Faults that act after half of the tokens."""
+
+TRICKLE_NS = 100_000_000
+"""Between two of the bytes that are no token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,15 @@ REFUSALS: Final = {
     HTML: Refusal(200, b"<!doctype html><title>Sign in</title><p>Please sign in.", "text/html"),
 }
 
-FAULTS: Final = (NONE, ONCE, *REFUSALS, *sorted(AT_START | MIDWAY), NO_DONE, OPEN_AFTER_DONE)
+FAULTS: Final = (
+    NONE,
+    ONCE,
+    *REFUSALS,
+    *sorted(AT_START | MIDWAY),
+    NO_DONE,
+    OPEN_AFTER_DONE,
+    OVERRUN,
+)
 
 
 def strikes(seed: int, request_id: str, fault: str, rate: float) -> bool:

@@ -51,7 +51,7 @@ class StreamAnswer(Answer):
         data = self._tokens(sent, due)
         self._stamps += [now] * (due - sent)
         if due == self._turn_at:
-            return self._turn(data)
+            return self._turn(now, data)
         self._write(data)
         return self._start_ns + self._script.offsets_ns[due]
 
@@ -77,11 +77,13 @@ class StreamAnswer(Answer):
         opening = _HEAD + self._frames.role() if stop and not start else b""
         return opening + b"".join(map(self._token, self._script.pieces[start:stop]))
 
-    def _turn(self, data: bytes) -> int | None:
+    def _turn(self, now: int, data: bytes) -> int | None:
         match self._fault:
             case faults.STALL | faults.STALL_MID:
                 self._silent = True
                 self._write(data)
+            case faults.TRICKLE | faults.TRICKLE_MID:
+                return self._trickle(now, data)
             case faults.DROP | faults.DROP_MID:
                 self._write(data)
                 self._close()
@@ -103,6 +105,14 @@ class StreamAnswer(Answer):
         following = min(len(self._stamps), self._turn_at - 1)
         return self._start_ns + self._script.offsets_ns[following]
 
+    def _trickle(self, now: int, data: bytes) -> int:
+        """Writes what is no token: a comment and an event without text, and again."""
+        if not self._stamps and not self._silent:
+            data = _HEAD + self._frames.role()
+        self._silent = True
+        self._connection.write(data + wire.COMMENT + self._frames.no_choices())
+        return now + faults.TRICKLE_NS
+
     def _ending(self) -> bytes:
         frames, call = self._frames, self._call
         parts = [frames.finish(self._script.finish_reason)]
@@ -120,9 +130,12 @@ class StreamAnswer(Answer):
 
     def _finish(self, data: bytes) -> None:
         self._connection.write(data)
+        if self._fault == faults.OPEN_AFTER_DONE:
+            # It ends when the reader leaves, and says when that was.
+            self._silent = True
+            return
         self._close()
-        if self._fault != faults.OPEN_AFTER_DONE:
-            self._connection.finished()
+        self._connection.finished()
 
     def _close(self) -> None:
         entry, stamps, script = self.entry, self._stamps, self._script

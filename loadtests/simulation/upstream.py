@@ -124,7 +124,8 @@ class Upstream:
     ) -> None:
         prompt, seed = body.prompt, self._options.seed
         cached = self._prefix_seen(profile, prompt, entry.request_id)
-        script = write_script(seed, entry.request_id, profile, prompt, body.limit, cached=cached)
+        limit = None if fault == faults.OVERRUN else body.limit
+        script = write_script(seed, entry.request_id, profile, prompt, limit, cached=cached)
         entry.planned = len(script.pieces)
         entry.prompt_tokens, entry.cached_tokens = script.prompt_tokens, script.cached_tokens
         call = Call(f"chatcmpl-{entry.request_id}", body.model, script, fault, body.include_usage)

@@ -12,6 +12,7 @@ CREATED = 1_760_000_000
 """The constant `created` of every answer, so that answers can be compared byte for byte."""
 
 DONE = b"e\r\ndata: [DONE]\n\n\r\n"
+COMMENT = b"e\r\n: processing\n\n\r\n"
 END_OF_BODY = b"0\r\n\r\n"
 _CHUNK_END = b'"},"finish_reason":null}]}\n\n\r\n'
 _EVENT_END = len(_CHUNK_END) - len(b"\r\n")

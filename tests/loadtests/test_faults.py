@@ -161,10 +161,39 @@ def test_empty_choices_in_a_stream_cost_no_text(running: Simulator) -> None:
     assert json.loads(payload)["choices"] == []
 
 
-def test_open_after_done_keeps_the_body_unfinished(running: Simulator) -> None:
+def test_open_after_done_keeps_the_body_unfinished_until_the_reader_leaves(
+    running: Simulator,
+) -> None:
     received = read_until_silent(running.port, request("open-after-done", stream=True))
     assert received.endswith(b"data: [DONE]\n\n\r\n")
-    assert running.ended("open-after-done-True")["tokens"] == TOKENS
+    entry = running.ended("open-after-done-True")
+    assert entry["disconnected_ns"] is not None
+    assert (entry["tokens"], entry["tokens_after_disconnect"]) == (TOKENS, 0)
+
+
+@MODES
+@pytest.mark.parametrize(("fault", "tokens"), [("trickle", 0), ("trickle-mid", TOKENS // 2)])
+def test_a_trickle_brings_bytes_and_no_tokens(
+    running: Simulator, fault: str, tokens: int, stream: bool
+) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=TIMEOUT_S) as client:
+        client.sendall(request(fault, stream))
+        parts = [client.recv(65536) for _ in range(5)]
+    received = b"".join(parts)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert all(parts)
+    assert received.count(b'"content":"') - received.count(b'"content":""') == tokens * stream
+    assert received.count(b": processing") >= 3 * stream
+    entry = running.ended(f"{fault}-{stream}")
+    assert entry["disconnected_ns"] is not None
+    assert entry["tokens_after_disconnect"] == 0
+
+
+@MODES
+def test_overrun_ignores_the_limit_of_the_request(running: Simulator, stream: bool) -> None:
+    whole = content(ask(running.port, chat(f"overrun-{stream}", stream=stream)))
+    assert content(ask(running.port, request("overrun", stream))) == whole
+    assert running.ended(f"overrun-{stream}")["tokens"] == 500
 
 
 def test_the_rate_is_a_share_of_requests_and_the_same_every_time() -> None:

@@ -201,6 +201,13 @@ async def test_who_is_refused_gives_up_in_the_end() -> None:
     assert (told.answer.status, told.answer.code, told.attempts) == (503, "overloaded", 1)
 
 
+async def test_who_asks_again_may_leave_as_well() -> None:
+    async with replying(REFUSED, HEAD + chunk(DELTA)) as (host, port, _):
+        told = Told("r-1")
+        await persist(host, port, chat("r-1", "sim"), told, WAIT_S, lambda got: b"delta" in got)
+    assert (told.answer.status, told.attempts, told.left) == (200, 2, True)
+
+
 async def test_a_connection_that_fails_is_told_as_broken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()

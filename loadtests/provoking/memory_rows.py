@@ -1,0 +1,76 @@
+"""Many aborted streams, and the memory that is left behind."""
+
+import asyncio
+import time
+
+from loadtests.provoking.crowd import Told, ask
+from loadtests.provoking.evidence import expect
+from loadtests.provoking.ground import MEMORY, Ground, Record, Row
+from loadtests.provoking.peers import chat
+from loadtests.provoking.upstream import PAUSE_S, Broken
+from loadtests.provoking.upstream_faults import COMMITTED, SHORT
+
+ABORTED = 2000
+WARM_UP = 500
+AT_ONCE = 50
+WARM_AT_ONCE = 100
+"""More than later, so that what is measured is not the peak of another chance meeting of streams."""
+
+MOST_GROWTH = 0.05
+RECORDED_WITHIN_S = 10.0
+
+
+def aborted_streams(ground: Ground) -> str:
+    asyncio.run(_abort(ground, "aborted-first", WARM_UP, WARM_AT_ONCE))
+    ground.idle(10)
+    before = ground.metrics()[MEMORY]
+    began = time.monotonic()
+    asyncio.run(_abort(ground, "aborted-then", ABORTED, AT_ONCE))
+    ground.idle(10)
+    took_s = time.monotonic() - began
+    growth = ground.metrics()[MEMORY] / before - 1
+    expect(growth < MOST_GROWTH, f"resident memory grew by {growth:.1%}")
+    records = _records(ground, "aborted-then-", ABORTED)
+    outcomes = {record["outcome"] for record in records}
+    expect(outcomes == {"cancelled"}, f"recorded as {sorted(outcomes)}")
+    return f"{ABORTED} in {took_s:.1f} s, memory {growth:+.1%} of {before / 2**20:.0f} MiB"
+
+
+async def _abort(ground: Ground, name: str, count: int, at_once: int) -> None:
+    """Each leaves with a RST once it has its first token, while the provider still writes."""
+    waiting = iter(range(count))
+
+    async def one_after_another() -> None:
+        for number in waiting:
+            told = Told(f"{name}-{number}")
+            request = chat(told.request_id, "sim:production")
+            await ask(ground.host, ground.port, request, told, _has_token)
+            expect(told.left, f"{told.request_id} got {told.answer.status} and an end")
+
+    await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+
+
+def _has_token(received: bytearray) -> bool:
+    return b"event: delta" in received
+
+
+def _records(ground: Ground, prefix: str, count: int) -> list[Record]:
+    deadline = time.monotonic() + RECORDED_WITHIN_S
+    while True:
+        found = [each for name, each in ground.records().items() if name.startswith(prefix)]
+        if len(found) == count and all(len(each) == 1 for each in found):
+            return [each[0] for each in found]
+        if time.monotonic() > deadline:
+            raise Broken(f"{sum(map(len, found))} records of {count} aborted streams")
+        time.sleep(PAUSE_S)
+
+
+ROWS = (
+    Row(
+        f"{ABORTED:,} aborted streams",
+        f"memory grows by less than {MOST_GROWTH:.0%} after a warm-up; each recorded once, cancelled",
+        aborted_streams,
+        SHORT,
+        always=COMMITTED,
+    ),
+)
