@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 from fastapi import FastAPI
 
 from shared.settings import Settings
@@ -21,7 +22,8 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         # What is imported by now never becomes garbage; looking through it would stall every stream.
-        # In a thread, so that the executor is there before the descriptors are all in use.
+        # Both import a part of theirs at the first use, which may be a request without descriptors.
+        await anyio.sleep(0)
         await asyncio.to_thread(gc.collect)
         gc.freeze()
         with services.drain.ahead_of_uvicorn():
