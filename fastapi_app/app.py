@@ -5,7 +5,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
+import anyio.lowlevel
 from fastapi import FastAPI
 
 from shared.settings import Settings
@@ -23,7 +23,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         # What is imported by now never becomes garbage; looking through it would stall every stream.
         # Both import a part of theirs at the first use, which may be a request without descriptors.
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         await asyncio.to_thread(gc.collect)
         gc.freeze()
         with services.drain.ahead_of_uvicorn():
