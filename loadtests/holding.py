@@ -16,8 +16,10 @@ RECEIVE_BUFFER = 4096
 """SO_RCVBUF of a client, which the kernel doubles: it takes about 3 KB and then closes its window."""
 ETHERNET_MSS = 1448
 """Loopback's segments of 64 KB would make the kernel offer the relay a send buffer of 2.6 MB a client."""
+COME_S, SLOWEST_S = 5.0, 0.1
 EVERY_S = 0.5
 STILL_S = 3.0
+METRICS_S = 60.0
 RELEASED_EVERY_S = 0.02
 STILL_BYTES = 1024
 _QUEUED = "chat_queued_bytes"
@@ -62,9 +64,13 @@ class Sample:
 
 @contextlib.contextmanager
 def held(port: int, asked: bytes, count: int) -> Iterator[list[socket.socket]]:
-    """`count` clients that have asked and do not read, until the `with` ends."""
+    """`count` clients that have asked and do not read, until the `with` ends; they come over COME_S seconds."""
     with contextlib.ExitStack() as connected:
-        yield [connected.enter_context(_client(port, asked)) for _ in range(count)]
+        clients = []
+        for _ in range(count):
+            clients.append(connected.enter_context(_client(port, asked)))
+            time.sleep(min(SLOWEST_S, COME_S / count))
+        yield clients
 
 
 def _client(port: int, asked: bytes) -> socket.socket:
@@ -93,10 +99,16 @@ def watch(
 
 
 def grows(samples: Sequence[Sample]) -> bool:
-    """Whether the relay still took from the upstream over the last STILL_S seconds."""
+    """Whether the relay still moved bytes over the last STILL_S seconds, or had other streams before them.
+
+    What it takes at once it may give for long, so that either is a sign that it goes on.
+    """
     last = samples[-1]
-    before = [earlier.taken for earlier in samples if earlier.at_s <= last.at_s - STILL_S]
-    return not before or last.taken - before[-1] > STILL_BYTES
+    before = [earlier for earlier in samples if earlier.at_s <= last.at_s - STILL_S]
+    if not before or before[-1].streams != last.streams:
+        return True
+    moved = max(last.taken - before[-1].taken, last.given - before[-1].given)
+    return moved > STILL_BYTES
 
 
 def look(relay: Relay, at_s: float = 0.0) -> Sample:
@@ -137,9 +149,12 @@ def released(relay: Relay, most_s: float) -> tuple[float | None, int]:
 
 
 def gauge(relay: Relay, name: str) -> float:
-    """A gauge of the relay's own /metrics; raises StartError when it is not there."""
-    with urllib.request.urlopen(f"{relay.url}/metrics", timeout=30) as response:
-        lines = response.read().decode().splitlines()
+    """A gauge of the relay's own /metrics; raises StartError when it is not there, or not in time."""
+    try:
+        with urllib.request.urlopen(f"{relay.url}/metrics", timeout=METRICS_S) as response:
+            lines = response.read().decode().splitlines()
+    except OSError as error:
+        raise relay.child.failed(f"did not answer GET /metrics ({error})") from None
     for line in lines:
         if line.startswith(f"{name} "):
             return float(line.split()[1])

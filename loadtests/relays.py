@@ -22,6 +22,7 @@ from loadtests.stage import Stage
 
 OURS, RECIPE, QUEUED = "fastapi_app", "articles' recipe", "with its queue of 512"
 NAMES = (OURS, RECIPE, QUEUED)
+_LOGS = {OURS: OURS, RECIPE: "recipe", QUEUED: "queued"}
 _FACTORIES = {RECIPE: "examples.recipe:app", QUEUED: "examples.recipe:queued"}
 
 
@@ -59,7 +60,7 @@ def raised(
         upstream = str(json.loads(line)["url"])
         port = free_port()
         environment = {"OPENAI_BASE_URL": upstream, "OPENAI_API_KEY": "simulated", **settings}
-        log = logs / f"{name.replace(' ', '-')}.log"
+        log = logs / f"{_LOGS[name]}.log"
         child = Child(name, _command(name, port), log, environment=environment, cores=cores.app)
         running.callback(child.stop)
         await_ready(child, f"http://127.0.0.1:{port}/readyz")

@@ -97,7 +97,7 @@ def _failures(ours: Held, was_cut: Cut) -> list[str]:
         f"{ours.queued_peak_kib:.1f} KiB a client waited in our process, {most:.0f} may": (
             ours.queued_peak_kib <= most
         ),
-        f"{ours.served} of {was_cut.clients} clients were served": ours.served == was_cut.clients,
+        f"{ours.served} of {ours.clients} clients were served": ours.served == ours.clients,
         "our stack still read from the upstream when the hold ended": not ours.grows,
         f"upstream requests ran for more than {CLOSED_WITHIN_S:g} s after their clients had left": (
             ours.closed_s is not None and ours.closed_s <= CLOSED_WITHIN_S
@@ -130,7 +130,7 @@ def _estimate(plan: Plan) -> str:
 
 
 ROWS: dict[str, Callable[[Held], str]] = {
-    "clients served": lambda held: f"{held.served}",
+    "clients, and those served": lambda held: f"{held.clients}, {held.served}",
     "memory of the process, KiB": lambda held: f"{held.rss_kib:,.0f}",
     "at its peak": lambda held: f"{held.rss_peak_kib:,.0f}",
     "waiting in the process, KiB": lambda held: f"{held.queued_kib:,.1f}",

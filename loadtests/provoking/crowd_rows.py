@@ -178,6 +178,7 @@ ROWS = (
         f"descriptor limit of {FEW}, {OVER} streams",
         "each is answered, gets a 503 or no connection; it serves on, the descriptors are back",
         few_descriptors,
+        alone=True,
     ),
     Row(
         f"{MANY:,} simultaneous connects",

@@ -11,10 +11,13 @@ from loadtests.provoking.upstream import PAUSE_S, Broken
 from loadtests.provoking.upstream_faults import COMMITTED, SHORT
 
 ABORTED = 2000
-WARM_UP = 500
+WARM_UP = 1000
 AT_ONCE = 50
 WARM_AT_ONCE = 100
 """More than later, so that what is measured is not the peak of another chance meeting of streams."""
+
+ROUNDS = 2
+"""A heap that has not found its size yet stops growing in the second; a leak grows as much again."""
 
 MOST_GROWTH = 0.05
 RECORDED_WITHIN_S = 10.0
@@ -23,17 +26,17 @@ RECORDED_WITHIN_S = 10.0
 def aborted_streams(ground: Ground) -> str:
     asyncio.run(_abort(ground, "aborted-first", WARM_UP, WARM_AT_ONCE))
     ground.idle(10)
-    before = ground.metrics()[MEMORY]
-    began = time.monotonic()
-    asyncio.run(_abort(ground, "aborted-then", ABORTED, AT_ONCE))
-    ground.idle(10)
-    took_s = time.monotonic() - began
-    growth = ground.metrics()[MEMORY] / before - 1
-    expect(growth < MOST_GROWTH, f"resident memory grew by {growth:.1%}")
-    records = _records(ground, "aborted-then-", ABORTED)
-    outcomes = {record["outcome"] for record in records}
-    expect(outcomes == {"cancelled"}, f"recorded as {sorted(outcomes)}")
-    return f"{ABORTED} in {took_s:.1f} s, memory {growth:+.1%} of {before / 2**20:.0f} MiB"
+    for number in range(ROUNDS):
+        name = f"aborted-{number}"
+        before = ground.metrics()[MEMORY]
+        asyncio.run(_abort(ground, name, ABORTED, AT_ONCE))
+        ground.idle(10)
+        growth = ground.metrics()[MEMORY] / before - 1
+        outcomes = {record["outcome"] for record in _records(ground, f"{name}-", ABORTED)}
+        expect(outcomes == {"cancelled"}, f"recorded as {sorted(outcomes)}")
+        if growth < MOST_GROWTH:
+            return f"memory {growth:+.1%} of {before / 2**20:.0f} MiB in round {number + 1}"
+    raise Broken(f"resident memory grew by {growth:.1%}, in round {ROUNDS} still")
 
 
 async def _abort(ground: Ground, name: str, count: int, at_once: int) -> None:

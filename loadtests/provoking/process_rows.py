@@ -198,13 +198,13 @@ ROWS = (
         "told draining, or cut; exit 0 within grace + 2 s; each recorded once",
         sigterm_stalled,
         QUICK,
-        together=True,
+        alone=True,
     ),
     Row(
         "SIGKILL of one worker among two",
         "the other's streams finish; the provider's requests are closed; it is replaced; exit 0 later",
         sigkill,
         QUICK,
-        together=True,
+        alone=True,
     ),
 )

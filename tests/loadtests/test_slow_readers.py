@@ -26,6 +26,7 @@ from tests.servers import ROOT
 
 HELD = Held(
     held_s=60.0,
+    clients=4,
     served=4,
     rss_kib=150.0,
     rss_peak_kib=160.0,
