@@ -38,7 +38,7 @@ _MARKS = {True: "holds", False: "[bold]BROKEN[/]", None: "-"}
 CORES_A_SERVER = 2
 
 BROKEN, UNUSABLE, INTERRUPTED = 1, 2, 130
-STACK_S, ROW_S, LONG_S = 15.0, 0.6, 330.0
+STACK_S, ROW_S, LONG_S = 5.0, 0.8, 330.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

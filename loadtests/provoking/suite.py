@@ -66,6 +66,8 @@ class Suite:
         self._audit(LOGS, lambda: audit.silent_logs(self.out))
         self._audit(ONCE, lambda: audit.once(self.out))
         for name, promise in AUDITS:
+            if name == HELD[0] and all(row.alone for row in self.rows):
+                continue  # it is looked at behind the rows that share a stack
             seen = self._audited.get(name, [])
             broken = [evidence for held, evidence in seen if not held]
             evidence = "; ".join(broken or [evidence for _, evidence in seen])
