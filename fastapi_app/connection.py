@@ -82,6 +82,14 @@ def transport_of(scope: Scope, receive: Receive) -> asyncio.WriteTransport | Non
     return transport
 
 
+def sever(transport: asyncio.WriteTransport) -> None:
+    """Ends a connection with a reset: a close would leave the kernel with what the client does not take."""
+    if connection := transport.get_extra_info("socket"):
+        with suppress(OSError):  # it is closed
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 def untaken(transport: asyncio.WriteTransport) -> int:
     """Bytes that the client's side has not acknowledged yet: in this process, and in the kernel (tcp(7))."""
     held = transport.get_write_buffer_size()

@@ -27,7 +27,7 @@ from shared.record import Outcome
 from shared.schemas import ChatRequest, Delta, Done
 from shared.streamlog import Entry
 
-from .connection import transport_of, untaken
+from .connection import sever, transport_of, untaken
 from .outbox import Outbox
 from .services import Services
 from .sse import MEDIA_TYPE, PING
@@ -212,7 +212,7 @@ class Relay:
         self._outbox.close()
         self._writing.reschedule(0)
         if self._transport is not None:
-            self._transport.abort()
+            sever(self._transport)
 
 
 async def disconnected(receive: Receive) -> None:

@@ -6,12 +6,15 @@ the last read, or the body has ended, so the first token and the last wait for n
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import httpx2
 
 READ_BUFFER_BYTES = 8 * 1024
+KERNEL_BUFFER_BYTES = 32 * 1024
 
 
 class WindowedTransport(httpx2.AsyncBaseTransport):
@@ -55,7 +58,9 @@ class WindowedTransport(httpx2.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(
+                    limit=self._connections, keepalive_timeout=60, socket_factory=_socket
+                ),
                 auto_decompress=False,
                 trust_env=True,
                 # Twice as much and it stops reading: then the provider is held up by our slowest reader.
@@ -63,6 +68,14 @@ class WindowedTransport(httpx2.AsyncBaseTransport):
                 skip_auto_headers=("User-Agent", "Content-Type"),
             )
         return self._session
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for which the kernel keeps little: what waits in it has been made, and has to be paid for."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER_BYTES)
+    return made
 
 
 class _Body(httpx2.AsyncByteStream):
