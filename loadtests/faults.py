@@ -36,6 +36,7 @@ ROWS: tuple[Row, ...] = (
 )
 _MARKS = {True: "holds", False: "[bold]BROKEN[/]", None: "-"}
 CORES_A_SERVER = 2
+_MARK_WIDTH = len("gunicorn")
 
 BROKEN, UNUSABLE, INTERRUPTED = 1, 2, 130
 STACK_S, ROW_S, LONG_S = 5.0, 0.8, 330.0
@@ -166,7 +167,11 @@ def summarise(variants: Sequence[str], verdicts: Sequence[Verdict], total: int) 
 def _table(variants: Sequence[str], verdicts: Sequence[Verdict]) -> Table:
     marks = {(verdict.row, verdict.variant): verdict.held for verdict in verdicts}
     promises = {verdict.row: verdict.promise for verdict in verdicts}
-    table = Table("fault", "promise", *variants, title="Every fault, and whether its promise holds")
+    # Without hyphens the names of the servers break between their words on a narrow terminal.
+    heads = (variant.replace("-", " ") for variant in variants)
+    table = Table("fault", "promise", *heads, title="Every fault, and whether its promise holds")
+    for column in table.columns[2:]:
+        column.width = _MARK_WIDTH
     for row in _in_order(promises):
         cells = (_MARKS[marks.get((row, variant))] for variant in variants)
         table.add_row(escape(row), escape(promises[row]), *cells)

@@ -19,19 +19,19 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from loadtests import reader_options
-from loadtests.generated import await_end, ended
+from loadtests.audience import reader_options
+from loadtests.audience.generated import await_end, ended
+from loadtests.audience.patience import PATIENCE_SIGMA, WORDS_A_TOKEN, mean_paid, population
+from loadtests.audience.reader_options import Chosen
+from loadtests.audience.visits import Crowd, Visit, come
 from loadtests.options import OptionError
-from loadtests.patience import PATIENCE_SIGMA, WORDS_A_TOKEN, mean_paid, population
 from loadtests.processes import StartError
-from loadtests.reader_options import Chosen
 from loadtests.reporting.reader_claims import TOKENS_DROP, b4, b5
 from loadtests.reporting.readership import CLOSED_WITHIN_MS, Readership, Share, readership
 from loadtests.reporting.records import KINDS, STACKS, StackName
 from loadtests.run import interruptible
 from loadtests.stage import LEGACY, STREAMING, Stage, StageOptions, raised
 from loadtests.stats import Distribution
-from loadtests.visits import Crowd, Visit, come
 
 EARLY = (0.0, 0.25, 0.5, 1.0)
 END_S = 60.0

@@ -14,14 +14,14 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.holding import ETHERNET_MSS, RECEIVE_BUFFER
 from loadtests.options import OptionError
 from loadtests.processes import StartError
 from loadtests.quantities import folder, whole
-from loadtests.relays import NAMES, OURS
 from loadtests.reporting.reader_claims import Memory, b3
 from loadtests.run import interruptible
-from loadtests.standstill import CUT_S, KIB, LEFT_OPEN_S, Cut, Held, Plan, cut, hold
+from loadtests.unread.holding import ETHERNET_MSS, RECEIVE_BUFFER
+from loadtests.unread.relays import NAMES, OURS
+from loadtests.unread.standstill import CUT_S, KIB, LEFT_OPEN_S, Cut, Held, Plan, cut, hold
 from shared.settings import Settings
 
 CLOSED_WITHIN_S = 1.0

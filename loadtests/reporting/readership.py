@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from loadtests.generated import Generated
+from loadtests.audience.generated import Generated
+from loadtests.audience.visits import Visit
 from loadtests.profiles import Profile
 from loadtests.stats import Distribution, distribution
-from loadtests.visits import Visit
 
 CLOSED_WITHIN_MS = 1000.0
 _Z95 = 1.959964

@@ -12,12 +12,12 @@ from statistics import fmean, quantiles
 import psutil
 import pytest
 
-from loadtests.generated import Generated
-from loadtests.patience import Habits, Reader, mean_paid, paid, population
+from loadtests.audience.generated import Generated
+from loadtests.audience.patience import Habits, Reader, mean_paid, paid, population
+from loadtests.audience.visits import Ending, Visit
 from loadtests.profiles import ARTICLE
 from loadtests.reporting.reader_claims import b4, b5
 from loadtests.reporting.readership import Share, readership, share
-from loadtests.visits import Ending, Visit
 from tests.servers import ROOT
 
 SECOND = 1_000_000_000

@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from loadtests.drink import LAST_CHUNK
-from loadtests.holding import RECEIVE_BUFFER, held, were_cut
-from loadtests.relays import NAMES, OURS, RECIPE, recipe_queued
 from loadtests.reporting.reader_claims import ARTICLE_QUEUE_KIB, Memory, b3
 from loadtests.slow_readers import most_queued_kib, summarise
-from loadtests.sock_diag import Link, links
-from loadtests.standstill import Cut, Held, Plan, cut, hold
+from loadtests.unread.holding import RECEIVE_BUFFER, held, were_cut
+from loadtests.unread.relays import NAMES, OURS, RECIPE, recipe_queued
+from loadtests.unread.sock_diag import Link, links
+from loadtests.unread.standstill import Cut, Held, Plan, cut, hold
 from tests.servers import ROOT
 
 HELD = Held(

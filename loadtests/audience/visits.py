@@ -9,8 +9,8 @@ from typing import Literal, cast
 
 import httptools
 
+from loadtests.audience.patience import Reader
 from loadtests.corpus import SeededCorpus
-from loadtests.patience import Reader
 from loadtests.profiles import Profile
 from loadtests.reporting.records import Kind
 from loadtests.sse_reader import SseReader

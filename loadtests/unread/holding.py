@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loadtests.drink import LAST_CHUNK
 from loadtests.processes import Child, rss_mib
-from loadtests.sock_diag import Link, links
+from loadtests.unread.sock_diag import Link, links
 
 RECEIVE_BUFFER = 4096
 """SO_RCVBUF of a client, which the kernel doubles: it takes about 3 KB and then closes its window."""

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.audience.patience import Habits
 from loadtests.options import OptionError
-from loadtests.patience import Habits
 from loadtests.profiles import PROFILES, Profile
 from loadtests.quantities import decimal, folder, whole
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from loadtests.holding import Relay
 from loadtests.processes import (
     Child,
     available_cores,
@@ -19,6 +18,7 @@ from loadtests.processes import (
 from loadtests.profiles import Profile, write_script
 from loadtests.simulation.wire import Frames
 from loadtests.stage import Stage
+from loadtests.unread.holding import Relay
 
 OURS, RECIPE, QUEUED = "fastapi_app", "articles' recipe", "with its queue of 512"
 NAMES = (OURS, RECIPE, QUEUED)
@@ -48,7 +48,7 @@ def raised(
         given = ("--rate", str(torrent.rate), "--for", str(torrent.seconds))
         simulator = Child(
             "simulator",
-            python("loadtests.flood", *given),
+            python("loadtests.unread.flood", *given),
             logs / "simulator.log",
             cores=cores.simulator,
             piped=True,

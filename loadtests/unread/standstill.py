@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.audience.generated import await_end, ended, in_flight
 from loadtests.drink import request
-from loadtests.generated import await_end, ended, in_flight
-from loadtests.holding import (
+from loadtests.stage import Stage
+from loadtests.unread.holding import (
     Relay,
     Sample,
     gauge,
@@ -20,8 +21,7 @@ from loadtests.holding import (
     watch,
     were_cut,
 )
-from loadtests.relays import OURS, QUEUED, RECIPE, Torrent, raised, recipe_queued
-from loadtests.stage import Stage
+from loadtests.unread.relays import OURS, QUEUED, RECIPE, Torrent, raised, recipe_queued
 
 TOKENS_A_SECOND = {OURS: 20_000, RECIPE: 5_000, QUEUED: 5_000}
 """Of all answers together: about half of what each relay can carry on a core."""

@@ -22,7 +22,7 @@ def profile(rate: int, seconds: int) -> Profile:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m loadtests.flood --rate 200 --for 180`: listens on a free port, and prints it as JSON."""
+    """`python -m loadtests.unread.flood --rate 200 --for 180`: listens, and prints its address as JSON."""
     parser = argparse.ArgumentParser("flood", description=__doc__)
     parser.add_argument("--rate", type=int, required=True, help="tokens a second of an answer")
     parser.add_argument("--for", type=int, required=True, dest="seconds", help="its length")
