@@ -22,6 +22,7 @@ from .app import create_app
 from .connection import bound
 from .services import open_services
 
+_BACKLOG = 2048  # connections that wait to be accepted
 KEEP_ALIVE_S = 75  # more than the 60 s of a proxy, which then closes first
 
 
@@ -112,7 +113,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "graceful_timeout": math.ceil(self._settings.drain_grace_s) + 5,
             "control_socket_disable": True,
             "when_ready": self._when_ready,
-            "post_worker_init": _let_the_app_lead,
+            "post_worker_init": _prepare,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
@@ -125,8 +126,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             bound(listener.sock, self._settings)
 
 
-def _let_the_app_lead(worker: Any) -> None:
-    """SIGTERM begins the app's drain; the worker is told at its end."""
+def _prepare(worker: Any) -> None:
+    """SIGTERM begins the app's drain, and the worker is told at its end; its queue is as deep as uvicorn's."""
 
     def leave() -> None:
         # What is still connected then only idles, and is not worth a second grace.
@@ -137,6 +138,14 @@ def _let_the_app_lead(worker: Any) -> None:
             if getattr(task.get_coro(), "cr_code", None) is ASGIWorker._serve.__code__:
                 task.cancel()
 
+    def deepen() -> None:
+        # asyncio leaves a listener that it is given with a queue of 100.
+        if not worker.servers:
+            worker.loop.call_later(0.1, deepen)
+        for listener in worker.sockets:
+            listener.sock.listen(_BACKLOG)
+
+    worker.loop.call_soon(deepen)
     drain = worker.asgi.state.services.drain
     worker.loop.add_signal_handler(signal.SIGTERM, drain.begin, leave)
 

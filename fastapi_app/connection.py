@@ -85,7 +85,7 @@ def transport_of(scope: Scope, receive: Receive) -> asyncio.WriteTransport | Non
 def sever(transport: asyncio.WriteTransport) -> None:
     """Ends a connection with a reset: a close would leave the kernel with what the client does not take."""
     if connection := transport.get_extra_info("socket"):
-        with suppress(OSError):  # it is closed
+        with suppress(OSError, ValueError):  # it is closed
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
@@ -96,7 +96,7 @@ def untaken(transport: asyncio.WriteTransport) -> int:
     connection = transport.get_extra_info("socket")
     if connection is None or sys.platform != "linux":
         return held
-    with suppress(OSError):  # it is closed
+    with suppress(OSError, ValueError):  # it is closed, and its descriptor -1
         (in_kernel,) = struct.unpack(
             "i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
         )
