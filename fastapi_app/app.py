@@ -21,10 +21,10 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, float]]:
-        # What is imported by now never becomes garbage; looking through it would stall every stream.
-        # Both import a part of theirs at the first use, which may be a request without descriptors.
+        # anyio's backend and the executor are imported at their first use; a request may lack the descriptor.
         await anyio.lowlevel.checkpoint()
         await asyncio.to_thread(gc.collect)
+        # What is imported by now never becomes garbage; looking through it would stall every stream.
         gc.freeze()
         with services.drain.ahead_of_uvicorn():
             yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}

@@ -64,8 +64,7 @@ class _Whole:
     def cut(self) -> None:
         self._stop(Draining())
 
-    def abandon(self) -> None:
-        self._stop(Draining())
+    abandon = cut  # nobody reads before it is whole
 
     async def _watch(self, receive: Receive) -> None:
         await disconnected(receive)

@@ -64,7 +64,9 @@ class Outbox:
 
     def fail(self, error: ServiceError, request_id: str) -> None:
         """Ends the stream: with the error's status when nothing was promised yet, else with its event."""
-        if not (self._begun or self.ended):
+        if self.ended:
+            return
+        if not self._begun:
             self.refusal = error
         failure = Failure(
             code=error.code,

@@ -107,7 +107,9 @@ class Relay:
         producer = asyncio.create_task(self._produce())
         watcher = asyncio.create_task(self._watch(receive))
         looks = Watchdog(self._settings.send_timeout_s / LOOKS, self._look_at_reader)
-        overdue = Watchdog(self._settings.answer_timeout_s, lambda: self._fail(AnswerTimeout()))
+        overdue = asyncio.get_running_loop().call_later(
+            self._settings.answer_timeout_s, self._fail, AnswerTimeout()
+        )
         try:
             async with self._writing:
                 await self._write(send, start)
@@ -117,8 +119,9 @@ class Relay:
             self._outbox.close()
             for started in (looks, overdue, producer, watcher):
                 started.cancel()
-            await asyncio.gather(producer, watcher, return_exceptions=True)
+            # Before anything is awaited: a server that cancels us once more takes no record with it.
             self._entry.end(self.outcome, self.code)
+            await asyncio.gather(producer, watcher, return_exceptions=True)
 
     async def _produce(self) -> None:
         stream = self._llm.stream(self._chat, request_id=self._entry.request_id)
@@ -149,7 +152,8 @@ class Relay:
         if not entry.tokens:
             entry.first_token()
             silence.restart(self._settings.token_timeout_s)
-        silence.touch()
+        else:
+            silence.touch()
         left = (self._chat.max_tokens or self._settings.max_answer_tokens) - entry.tokens
         entry.tokens += min(left, len(event.pieces))
         if len(event.pieces) <= left:

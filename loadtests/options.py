@@ -76,18 +76,18 @@ def checked(given: argparse.Namespace) -> RunOptions:
     if not (given.rate or given.users) and isinstance(scenario.pace, OpenLoop):
         rate = scenario.pace.rate
     options = RunOptions(
-        requests=_whole("REQUESTS", given.requests, 1, LONGEST_RUN),
-        users=_whole("USERS", given.users or str(scenario.users), 1, 20_000),
+        requests=whole("REQUESTS", given.requests, 1, LONGEST_RUN),
+        users=whole("USERS", given.users or str(scenario.users), 1, 20_000),
         profile=given.profile,
         rate=rate,
-        out=Path(given.out),
-        seed=_whole("SEED", given.seed, 0, 2**31),
+        out=folder("OUT", given.out),
+        seed=whole("SEED", given.seed, 0, 2**31),
         corpus=_file("CORPUS", given.corpus),
         legacy_url=_url("LEGACY_URL", given.legacy_url),
         streaming_url=_url("STREAMING_URL", given.streaming_url),
         targets=_file("TARGETS", given.targets),
-        workers=_whole("WORKERS", given.workers, 1, 64),
-        processes=_whole("PROCESSES", given.processes, 1, 64),
+        workers=whole("WORKERS", given.workers, 1, 64),
+        processes=whole("PROCESSES", given.processes, 1, 64),
     )
     _check_together(options)
     return options
@@ -96,8 +96,6 @@ def checked(given: argparse.Namespace) -> RunOptions:
 def _check_together(options: RunOptions) -> None:
     if (options.legacy_url is None) != (options.streaming_url is None):
         raise OptionError("LEGACY_URL and STREAMING_URL go together")
-    if options.out.exists() and not options.out.is_dir():
-        raise OptionError(f"OUT={options.out}: there is a file of this name")
     try:
         load_targets(options.targets, os.environ)
         if options.corpus:
@@ -109,10 +107,29 @@ def _check_together(options: RunOptions) -> None:
             _check_reachable(name, url)
 
 
-def _whole(name: str, text: str, least: int, most: int) -> int:
+def whole(name: str, text: str, least: int, most: int) -> int:
+    """Raises OptionError for what is no whole number, or one outside."""
     if text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
     raise OptionError(f"{name}={text}: a whole number from {least:,} to {most:,} is needed")
+
+
+def decimal(name: str, text: str, least: float, most: float) -> float:
+    """Raises OptionError for what is no number, or one outside."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if least <= value <= most:
+        return value
+    raise OptionError(f"{name}={text}: a number from {least:g} to {most:g} is needed")
+
+
+def folder(name: str, text: str) -> Path:
+    """Raises OptionError for the name of a file."""
+    if Path(text).exists() and not Path(text).is_dir():
+        raise OptionError(f"{name}={text}: there is a file of this name")
+    return Path(text)
 
 
 def _rate(text: str) -> float | None:

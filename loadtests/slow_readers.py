@@ -14,9 +14,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.options import OptionError
+from loadtests.options import OptionError, folder, whole
 from loadtests.processes import StartError
-from loadtests.quantities import folder, whole
 from loadtests.reporting.reader_claims import Memory, b3
 from loadtests.run import interruptible
 from loadtests.unread.holding import ETHERNET_MSS, RECEIVE_BUFFER
@@ -117,7 +116,7 @@ def _failures(ours: Held, was_cut: Cut) -> list[str]:
 
 
 def _memory(name: str, held: Held) -> Memory:
-    return Memory(name, held.rss_kib, held.queued_kib, held.grows)
+    return Memory(name, held.clients, held.rss_kib, held.queued_kib, held.grows)
 
 
 def _estimate(plan: Plan) -> str:

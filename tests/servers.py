@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadtests.provoking.upstream import get
+
 ROOT = Path(__file__).parents[1]
 START_S = 30.0
 STOP_S = 15.0
@@ -140,20 +142,6 @@ def serving(
         server = Server(name, f"http://127.0.0.1:{port}", process, log)
         _wait_ready(server)
         yield server
-
-
-def get(url: str, path: str) -> bytes:
-    """The body of a 200; raises OSError or HTTPException when there is none."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise http.client.HTTPException(f"GET {path}: {response.status}")
-    return body
 
 
 def free_port() -> int:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.audience.patience import Habits
-from loadtests.options import OptionError
+from loadtests.options import OptionError, decimal, folder, whole
 from loadtests.profiles import PROFILES, Profile
-from loadtests.quantities import decimal, folder, whole
 
 
 @dataclass(frozen=True, slots=True)

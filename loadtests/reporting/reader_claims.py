@@ -18,6 +18,7 @@ class Memory:
     """What a client who reads nothing costs a relay: KiB of its process, those that wait for it among them."""
 
     relay: str
+    clients: int
     process_kib: float
     waiting_kib: float
     grows: bool
@@ -37,7 +38,8 @@ def b3(relays: Sequence[Memory]) -> Claim:
 
 def _cost(memory: Memory) -> str:
     still = ", growing" if memory.grows else ""
-    return f"{memory.relay} {memory.process_kib:,.0f} KiB ({memory.waiting_kib:,.1f} KiB wait for it{still})"
+    waiting = f"{memory.waiting_kib:,.1f} KiB wait for it{still}"
+    return f"{memory.relay} {memory.process_kib:,.0f} KiB at {memory.clients} clients ({waiting})"
 
 
 def b4(batch: Share, stream: Share) -> Claim:

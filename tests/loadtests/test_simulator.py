@@ -15,7 +15,8 @@ import pytest
 from openai import OpenAI
 
 from loadtests.profiles import CHATTY, INSTANT, PRODUCTION, write_script
-from tests.servers import Simulator, get, simulator
+from loadtests.provoking.upstream import get
+from tests.servers import Simulator, simulator
 
 from .exchange import ask, body, chat, content, events
 

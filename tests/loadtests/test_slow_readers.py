@@ -102,10 +102,10 @@ def test_a_promise_that_is_broken_in_the_cut_fails(broken: dict[str, object]) ->
     ],
 )
 def test_b3_compares_the_memory_of_the_process(kib: float, grows: bool, verdict: str) -> None:
-    recipe = Memory(RECIPE, 700.0, 75.0, grows=True)
-    claim = b3([Memory(OURS, kib, 1.0, grows=grows), recipe])
+    recipe = Memory(RECIPE, 40, 700.0, 75.0, grows=True)
+    claim = b3([Memory(OURS, 200, kib, 1.0, grows=grows), recipe])
     assert claim.verdict == verdict
-    assert "700 KiB (75.0 KiB wait for it, growing)" in claim.measured
+    assert "700 KiB at 40 clients (75.0 KiB wait for it, growing)" in claim.measured
 
 
 def test_the_recipe_holds_what_it_took_and_did_not_give() -> None:
