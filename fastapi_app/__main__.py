@@ -26,12 +26,14 @@ _BACKLOG = 2048  # connections that wait to be accepted
 KEEP_ALIVE_S = 75  # more than the 60 s of a proxy, which then closes first
 
 
+# region: app
 def app() -> FastAPI:
     """The application as a server loads it, once a worker: `uvicorn --factory fastapi_app.__main__:app`."""
     settings = Settings.load()
     return create_app(settings, open_services(settings))
 
 
+# region: main
 def main() -> int:
     """`python -m fastapi_app`; returns 2 for settings that are not allowed."""
     parser = argparse.ArgumentParser("fastapi_app", description=__doc__)
@@ -62,6 +64,7 @@ def main() -> int:
     return 0
 
 
+# region: serve
 def _listen(options: argparse.Namespace) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.create_server((options.host, options.port), family=family)

@@ -16,6 +16,7 @@ from .routes import api
 from .services import Services
 
 
+# region: create-app
 def create_app(settings: Settings, services: Services) -> FastAPI:
     """The FastAPI application around services that the caller opened and its lifespan closes."""
 

@@ -16,6 +16,7 @@ from .stream import EventStream, disconnected
 from .telemetry import request_id
 
 
+# region: deliver
 async def deliver(chat: ChatRequest, who: Caller, request: Request) -> Response:
     """Starts an answer; a client that leaves takes the provider's request with it."""
     held = services(request)
@@ -36,6 +37,7 @@ def _wants_stream(chat: ChatRequest, request: Request) -> bool:
     return chat.stream or accepts or request.method == "GET"
 
 
+# region: leaving
 class _Whole:
     """A batch answer under way, which ends with its client, at its deadline, or with the worker."""
 

@@ -15,6 +15,7 @@ from .telemetry import request_id
 _log = logging.getLogger(__name__)
 
 
+# region: handlers
 def install(app: FastAPI) -> None:
     """Routes our errors, the framework's own and the unforeseen to the one error body."""
     app.add_exception_handler(ServiceError, respond)
@@ -22,6 +23,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
+# region: error-body
 async def respond(request: Request, error: Exception) -> Response:
     """The one error body, with the error's own status and headers."""
     assert isinstance(error, ServiceError)

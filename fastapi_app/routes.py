@@ -18,6 +18,7 @@ from .auth import caller
 from .delivery import deliver
 from .services import services
 
+# region: surface
 api = APIRouter()
 
 _Who = Annotated[Caller, Depends(caller)]
@@ -29,44 +30,12 @@ _BODY: dict[str, Any] = {
 }
 
 
+# region: body
 async def chat_from_body(request: Request) -> ChatRequest:
     """The JSON body as a ChatRequest; its size is bounded here, since no ASGI server bounds it."""
     settings = services(request).settings
     body = await _read(request, settings)
     return chat_from_json(body, request.headers.get("Content-Type"), settings)
-
-
-@api.post("/chat", openapi_extra=_BODY)
-async def post_chat(request: Request, who: _Who) -> Response:
-    """Answers a ChatRequest."""
-    chat = await chat_from_body(request)
-    return await deliver(chat, who, request)
-
-
-@api.get("/chat")
-async def get_chat(request: Request, who: _Who) -> Response:
-    """Answers a prompt given in the query string."""
-    chat = chat_from_query(request.scope["query_string"], services(request).settings)
-    return await deliver(chat, who, request)
-
-
-@api.api_route("/healthz", methods=["GET", "HEAD"])
-async def healthz() -> dict[str, str]:
-    """Says that the process lives."""
-    return {"status": "ok"}
-
-
-@api.api_route("/readyz", methods=["GET", "HEAD"])
-async def readyz(request: Request) -> dict[str, str]:
-    """Says that the process takes requests; 503 as soon as a drain begins."""
-    services(request).drain.check()
-    return {"status": "ready"}
-
-
-@api.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """What this process holds and does now, for Prometheus."""
-    return Response(telemetry.exposition(services(request)), media_type=METRICS_TYPE)
 
 
 async def _read(request: Request, settings: Settings) -> bytes:
@@ -90,3 +59,38 @@ async def _bytes(request: Request, most: int) -> bytes:
     except ClientDisconnect:
         raise BadRequest from None
     return bytes(body)
+
+
+# region: chat
+@api.post("/chat", openapi_extra=_BODY)
+async def post_chat(request: Request, who: _Who) -> Response:
+    """Answers a ChatRequest."""
+    chat = await chat_from_body(request)
+    return await deliver(chat, who, request)
+
+
+@api.get("/chat")
+async def get_chat(request: Request, who: _Who) -> Response:
+    """Answers a prompt given in the query string."""
+    chat = chat_from_query(request.scope["query_string"], services(request).settings)
+    return await deliver(chat, who, request)
+
+
+# region: state
+@api.api_route("/healthz", methods=["GET", "HEAD"])
+async def healthz() -> dict[str, str]:
+    """Says that the process lives."""
+    return {"status": "ok"}
+
+
+@api.api_route("/readyz", methods=["GET", "HEAD"])
+async def readyz(request: Request) -> dict[str, str]:
+    """Says that the process takes requests; 503 as soon as a drain begins."""
+    services(request).drain.check()
+    return {"status": "ready"}
+
+
+@api.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """What this process holds and does now, for Prometheus."""
+    return Response(telemetry.exposition(services(request)), media_type=METRICS_TYPE)

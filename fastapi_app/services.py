@@ -19,6 +19,7 @@ from shared.streamlog import Entry, StreamLog
 from .drain import Drain
 
 
+# region: services
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
@@ -38,6 +39,7 @@ class Services:
         await asyncio.to_thread(self.log.close)
 
 
+# region: open-services
 def open_services(settings: Settings) -> Services:
     """The provider's adapter, or the scripted one where no provider is configured."""
     llm = AsyncOpenAILLM(settings) if settings.has_upstream else AsyncScriptedLLM(Script())

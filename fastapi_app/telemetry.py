@@ -13,6 +13,7 @@ from shared.telemetry import REQUEST_ID_HEADER, choose_request_id
 from .services import Services
 
 
+# region: request-id
 def install(app: FastAPI) -> None:
     """Gives every request an id and every response its header."""
     app.add_middleware(_RequestId)
@@ -23,6 +24,7 @@ def request_id(request: Request) -> str:
     return cast(str, request.state.request_id)
 
 
+# region: gauges
 def exposition(held: Services) -> bytes:
     """The gauges of this process, in Prometheus's text format."""
     return telemetry.exposition(
@@ -34,6 +36,7 @@ def exposition(held: Services) -> bytes:
     )
 
 
+# region: middleware
 class _RequestId:
     """Pure ASGI: a BaseHTTPMiddleware would cost a task and a queue for every chunk of a stream."""
 

@@ -16,6 +16,7 @@ from .services import open_services
 KEEP_ALIVE_S = 75  # more than the 60 s of a proxy, which then closes first
 
 
+# region: app
 def app() -> Flask:
     """The application as gunicorn loads it, once a worker: `gunicorn "legacy_flask.__main__:app()"`."""
     settings = Settings.load()
@@ -24,6 +25,7 @@ def app() -> Flask:
     return create_app(settings, services)
 
 
+# region: main
 def main() -> int:
     """`python -m legacy_flask`; returns 2 for settings that are not allowed."""
     parser = argparse.ArgumentParser("legacy_flask", description=__doc__)
@@ -41,6 +43,7 @@ def main() -> int:
     return 0
 
 
+# region: serve
 class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """A thread waits for each answer, so the threads are what bounds the answers in flight."""
 

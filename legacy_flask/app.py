@@ -9,6 +9,7 @@ from .routes import api
 from .services import Services
 
 
+# region: create-app
 def create_app(settings: Settings, services: Services) -> Flask:
     """The Flask application around services that the caller opened."""
     app = Flask(__name__, static_folder=None)

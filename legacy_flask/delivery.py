@@ -9,6 +9,7 @@ from .services import services
 from .telemetry import request_id
 
 
+# region: deliver
 def deliver(chat: ChatRequest, who: Caller) -> Response:
     """Waits for the whole answer; a thread waits with it, and the client sees nothing until then."""
     held = services()

@@ -8,6 +8,7 @@ from shared.errors import InternalError, ServiceError, from_status
 from .telemetry import request_id
 
 
+# region: handlers
 def install(app: Flask) -> None:
     """Routes our errors, the framework's own and the unforeseen to the one error body."""
     app.register_error_handler(ServiceError, respond)
@@ -15,6 +16,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
+# region: error-body
 def respond(error: ServiceError) -> Response:
     """The one error body, with the error's own status and headers."""
     body = error.body(request_id())

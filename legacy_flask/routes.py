@@ -12,9 +12,11 @@ from .auth import caller
 from .delivery import deliver
 from .services import services
 
+# region: surface
 api = Blueprint("api", __name__)
 
 
+# region: body
 def chat_from_body() -> ChatRequest:
     """The JSON body as a ChatRequest; MAX_CONTENT_LENGTH bounds what is read of it."""
     settings = services().settings
@@ -24,6 +26,7 @@ def chat_from_body() -> ChatRequest:
     return chat_from_json(body, request.headers.get("Content-Type"), settings)
 
 
+# region: chat
 @api.post("/chat")
 def post_chat() -> Response:
     """Answers a ChatRequest."""
@@ -40,6 +43,7 @@ def get_chat() -> Response:
     return deliver(chat_from_query(request.query_string, services().settings), who)
 
 
+# region: state
 @api.get("/healthz")
 def healthz() -> Response:
     """Says that the process lives."""

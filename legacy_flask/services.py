@@ -16,6 +16,7 @@ from shared.slots import Slots, affordable
 from shared.streamlog import Entry, StreamLog
 
 
+# region: services
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
@@ -34,6 +35,7 @@ class Services:
         self.log.close()
 
 
+# region: open-services
 def open_services(settings: Settings) -> Services:
     """The provider's adapter, or the scripted one where no provider is configured."""
     llm = OpenAILLM(settings) if settings.has_upstream else ScriptedLLM(Script())

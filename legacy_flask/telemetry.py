@@ -10,6 +10,7 @@ from shared.telemetry import REQUEST_ID_HEADER, choose_request_id
 from .services import Services
 
 
+# region: request-id
 def install(app: Flask) -> None:
     """Gives every request an id and every response its header."""
     app.before_request(_begin)
@@ -21,11 +22,13 @@ def request_id() -> str:
     return cast(str, g.request_id)
 
 
+# region: gauges
 def exposition(held: Services) -> bytes:
     """The gauges of this process, in Prometheus's text format."""
     return telemetry.exposition({telemetry.IN_FLIGHT: held.slots.in_use})
 
 
+# region: middleware
 def _begin() -> None:
     g.request_id = choose_request_id(request.headers.get(REQUEST_ID_HEADER))
 

@@ -1,0 +1,82 @@
+"""The catalogue: what teams trip over, and where the articles are wrong; each entry is shown by running it."""
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from tests.pitfalls.ground import Application, Ground
+
+CHAPTERS = ("requests", "responses", "guards", "running", "articles")
+
+
+@dataclass(frozen=True, slots=True)
+class Pitfall:
+    """One entry; `flask`, `fastapi` and `fixed` are the very words that the probe observes.
+
+    `fastapi` is what FastAPI 0.115.14 shows, `current` what today's FastAPI shows where that has changed.
+    `article` is what an article says, in our words, where one is wrong; `guide` is the slug of the step of the
+    guide that deals with it.
+    """
+
+    title: str
+    flask: str
+    fastapi: str
+    fixed: str
+    fix: str
+    guide: str
+    current: str | None = None
+    article: str | None = None
+
+    @property
+    def fastapi_now(self) -> str:
+        return self.fastapi if self.current is None else self.current
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen, in the words of the entry."""
+
+    flask: str
+    fastapi: str
+    fixed: str
+
+
+class Entry(Protocol):
+    """A module of the catalogue."""
+
+    __name__: str
+    PITFALL: Pitfall
+
+    def observe(self, ground: Ground) -> Observation: ...
+
+
+def catalogue() -> list[Entry]:
+    """Every module of the five chapters, in the order in which the guide's table has them."""
+    return [
+        import_module(f"{__package__}.{chapter}.{module.name}")  # type: ignore[misc]  # checked by observe's use
+        for chapter in CHAPTERS
+        for module in pkgutil.iter_modules(import_module(f"{__package__}.{chapter}").__path__)
+    ]
+
+
+def name_of(entry: Entry) -> str:
+    """`requests/path-int` for the module `tests.pitfalls.requests.path_int`."""
+    *_, chapter, module = entry.__name__.split(".")
+    return f"{chapter}/{module.replace('_', '-')}"
+
+
+def each(
+    ground: Ground,
+    probe: Callable[[str], str],
+    flask: Application,
+    fastapi: Application,
+    fixed: Application,
+) -> Observation:
+    """The same probe, given the address, against three small apps in their turn."""
+    seen = []
+    for application in (flask, fastapi, fixed):
+        with ground.serving(application) as url:
+            seen.append(probe(url))
+    return Observation(*seen)
