@@ -1,1 +1,2 @@
+# region: stack
 """The streaming stack: FastAPI under uvicorn, Server-Sent Events while the answer is made."""

@@ -44,11 +44,9 @@ def text_of(source: str, region: Region) -> list[str]:
 
 
 def twins(root: Path = ROOT) -> list[str]:
-    """The names of the files that both apps have, in the order in which the guide goes through them."""
-    both = {path.name for path in (root / LEFT).glob("*.py")} & {
-        path.name for path in (root / RIGHT).glob("*.py")
-    }
-    return sorted(both - {"__init__.py"}) if not both else sorted(both)
+    """The names of the files that both apps have."""
+    left, right = ({path.name for path in (root / app).glob("*.py")} for app in (LEFT, RIGHT))
+    return sorted(left & right)
 
 
 def named(root: Path, path: str) -> Iterator[Region]:
