@@ -20,6 +20,7 @@ MAX_HEAD_BYTES = 64 * 1024
 KERNEL_SLACK_S = 5.0
 
 
+# region: limits
 class Connection(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with bounds that it lacks: it waits for a request's headers for ever, takes headers
     of any size, and holds 64 KiB for a client who does not read.
@@ -70,6 +71,7 @@ class Connection(HttpToolsProtocol):
             self._head = None
 
 
+# region: transport
 def transport_of(scope: Scope, receive: Receive) -> asyncio.WriteTransport | None:
     """The client's transport, with no room above the kernel's; None where neither server is known."""
     if found := scope.get("extensions", {}).get(TRANSPORT):
@@ -90,6 +92,7 @@ def sever(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
+# region: kernel
 def untaken(transport: asyncio.WriteTransport) -> int:
     """Bytes that the client's side has not acknowledged yet: in this process, and in the kernel (tcp(7))."""
     held = transport.get_write_buffer_size()

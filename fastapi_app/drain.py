@@ -17,6 +17,7 @@ from shared.errors import Draining
 FLUSH_S = 0.3  # for a failure that was put, or a connection that was cut, to be gone
 
 
+# region: drain
 class Answer(Protocol):
     """An answer that is under way; `queued_bytes` wait in this process for its client."""
 
@@ -56,6 +57,7 @@ class Drain:
             if not self.running:
                 self._wake.set()
 
+    # region: lead
     async def lead(self, grace_s: float) -> None:
         """Returns when nothing runs any more: at most `grace_s` and twice FLUSH_S later."""
         self.draining = True
@@ -67,6 +69,7 @@ class Drain:
             answer.abandon()
         await self._empty(FLUSH_S)
 
+    # region: signals
     def begin(self, leave: Callable[[], None], *, grace: bool = True) -> None:
         """Leads in the background and calls `leave` at the end; a second call ends the grace of the first."""
         if self._leading is not None:
@@ -100,6 +103,7 @@ class Drain:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
+    # region: waiting
     async def _empty(self, most_s: float) -> None:
         self._wake.clear()
         if self.running:

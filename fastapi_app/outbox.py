@@ -11,6 +11,7 @@ from .sse import Coalescer
 from .watchdog import Watchdog
 
 
+# region: outbox
 class Outbox:
     """`full` is its bound in items and bytes; `outcome` and `code` are those of the first end that came.
 
@@ -42,6 +43,7 @@ class Outbox:
     def pending_bytes(self) -> int:
         return self._coalescer.pending_bytes
 
+    # region: put
     async def room(self) -> None:
         """Returns when the writer has taken what filled the outbox."""
         while self.full:
@@ -58,6 +60,7 @@ class Outbox:
         elif self._window is None:
             self._window = self._loop.call_at(self._writes.touched + self._window_s, self._due.set)
 
+    # region: endings
     def finish(self, done: Done, outcome: Outcome = "finished") -> None:
         """Ends the stream well."""
         self._end(done, outcome, None)
@@ -84,6 +87,7 @@ class Outbox:
             self._window.cancel()
         self._due.set()
 
+    # region: take
     async def first(self, most_s: float) -> None:
         """Returns with the first event, with the failure that came instead, or after `most_s` seconds.
 

@@ -20,6 +20,7 @@ _json = msgspec.json.Encoder()
 _any_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
+# region: frames
 def encode(event: Event) -> bytes:
     """One frame; a lone surrogate, which UTF-8 has no form for, becomes U+FFFD."""
     if isinstance(event, Delta):
@@ -56,6 +57,7 @@ def _whole(data: dict[str, Any]) -> bytes:
     )
 
 
+# region: coalescer
 class Coalescer:
     """Joins tokens into chunks: the first at once, then up to `most` tokens, the end without waiting.
 

@@ -42,6 +42,7 @@ LOOKS = 4  # within a send timeout, at what a client takes
 log = logging.getLogger(__name__)
 
 
+# region: event-stream
 class EventStream(Response):
     """An answer as Server-Sent Events; a provider that fails before its first token gets its true status.
 
@@ -69,6 +70,7 @@ class EventStream(Response):
             await self.background()
 
 
+# region: relay
 class Relay:
     """One stream under way; its `outcome` is `cancelled` until another one is certain."""
 
@@ -102,6 +104,7 @@ class Relay:
     def abandon(self) -> None:
         self._break_off(Draining())
 
+    # region: one-ending
     async def run(self, receive: Receive, send: Send, start: Message) -> None:
         """Returns when the answer has ended, however it did; raises the error that is its true status."""
         producer = asyncio.create_task(self._produce())
@@ -123,6 +126,7 @@ class Relay:
             self._entry.end(self.outcome, self.code)
             await asyncio.gather(producer, watcher, return_exceptions=True)
 
+    # region: producer
     async def _produce(self) -> None:
         stream = self._llm.stream(self._chat, request_id=self._entry.request_id)
         silence = Watchdog(self._settings.first_token_timeout_s, self._silent)
@@ -165,6 +169,7 @@ class Relay:
         self._outbox.finish(done, "over_budget")
         return True
 
+    # region: writer
     async def _watch(self, receive: Receive) -> None:
         await disconnected(receive)
         self._break_off(ReaderLost())
@@ -191,6 +196,7 @@ class Relay:
                 return
             await outbox.due()
 
+    # region: breaking-off
     def _fail(self, error: ServiceError) -> None:
         self._outbox.fail(error, self._entry.request_id)
 

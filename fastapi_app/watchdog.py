@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
+# region: watchdog
 class Watchdog:
     """Calls `expired` whenever `limit_s` seconds have passed without a `touch`, until it is cancelled."""
 

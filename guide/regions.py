@@ -1,13 +1,14 @@
 """Named regions of a source: a line `# region: name` begins one, and it lasts until the next; pure."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LEFT, RIGHT = "legacy_flask", "fastapi_app"
-MARK = re.compile(r"^# region: ([a-z][a-z-]*)$")
+MARK = re.compile(r"^ *# region: ([a-z][a-z-]*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,10 @@ class Region:
 
 
 def regions(source: str) -> list[Region]:
-    """In the order of the file, without a gap; empty for a source without marks. Raises ValueError for a twin name."""
+    """In the order of the file, without a gap; empty for a source without marks.
+
+    Raises ValueError when two have the same name.
+    """
     lines = source.splitlines()
     marks = [(found[1], n) for n, line in enumerate(lines, 1) if (found := MARK.match(line))]
     if len({name for name, _ in marks}) < len(marks):
@@ -36,11 +40,15 @@ def regions(source: str) -> list[Region]:
     ]
 
 
-def text_of(source: str, region: Region) -> list[str]:
-    """The lines of a region without its mark, and without the blank lines around it."""
+def text_of(source: str, region: Region, *, head: bool = True) -> list[str]:
+    """The lines of a region without its mark, its indentation, and blank lines around it.
+
+    `head` says whether what precedes the mark of a file's first region comes with it.
+    """
     lines = source.splitlines()[region.first - 1 : region.last]
-    kept = [line for line in lines if not MARK.match(line)]
-    return "\n".join(kept).strip("\n").splitlines()
+    mark = next(index for index, line in enumerate(lines) if MARK.match(line))
+    kept = (lines[:mark] if head else []) + lines[mark + 1 :]
+    return textwrap.dedent("\n".join(kept)).strip("\n").splitlines()
 
 
 def twins(root: Path = ROOT) -> list[str]:

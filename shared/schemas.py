@@ -13,6 +13,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# region: request
 class Message(Frozen):
     role: Literal["system", "user", "assistant"]
     content: str
@@ -49,6 +50,7 @@ class ChatRequest(Frozen):
         return [message.model_dump() for message in self.messages]
 
 
+# region: reply
 class Usage(Frozen):
     """Tokens as the provider counted them; `cached_tokens` is the part of the prompt it had cached."""
 
@@ -73,6 +75,7 @@ class ChatReply(Frozen):
         return self.usage.completion_tokens if self.usage else 0
 
 
+# region: events
 @dataclass(frozen=True, slots=True)
 class Delta:
     """What one read of the upstream brought: its tokens, kept apart so that a budget can cut between them.
@@ -113,6 +116,7 @@ class Failure(Frozen):
 Event = Delta | Done | Failure
 
 
+# region: fold
 class Unfinished(Exception):
     """A stream ended without `done`; `failure` is its last event where it had one."""
 

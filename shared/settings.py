@@ -30,16 +30,22 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: AnyHttpUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(
+        default=None, validation_alias="OPENAI_API_KEY", description="the provider's"
+    )
+    openai_base_url: AnyHttpUrl | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        description="of any compatible server; with neither, a script answers",
+    )
     model: str = Field(default="gpt-4o-mini", min_length=1, description="when a request names none")
 
     api_keys: Annotated[tuple[UserKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="user:sha256-of-the-key in hex, separated by commas"
     )
-    max_body_bytes: Positive = 1024 * 1024
-    max_prompt_chars: Positive = 200_000
-    max_messages: Positive = 256
+    max_body_bytes: Positive = Field(default=1024 * 1024, description="a larger body is a 413")
+    max_prompt_chars: Positive = Field(default=200_000, description="of the prompt or all messages")
+    max_messages: Positive = Field(default=256, description="of a request")
     max_answer_tokens: Positive = Field(
         default=16_384, description="the largest max_tokens that is taken"
     )
@@ -65,9 +71,11 @@ class Settings(BaseSettings):
     )
     coalesce_tokens: Positive = Field(default=4, description="tokens joined into one chunk")
     coalesce_ms: Seconds = Field(default=50.0, description="longest wait of a token for its chunk")
-    heartbeat_s: Seconds = 15.0
-    queue_items: Positive = 512
-    queue_bytes: Positive = 8 * 1024
+    heartbeat_s: Seconds = Field(default=15.0, description="after the last byte of a stream")
+    queue_items: Positive = Field(
+        default=512, description="tokens that wait in the app for a client; then the provider waits"
+    )
+    queue_bytes: Positive = Field(default=8 * 1024, description="the same in bytes of text")
     send_buffer_bytes: Positive = Field(
         default=32 * 1024, description="that the kernel keeps for a client who does not read"
     )

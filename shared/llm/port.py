@@ -11,6 +11,7 @@ from typing import Protocol
 from shared.schemas import ChatReply, ChatRequest, Delta, Done
 
 
+# region: port
 class LLM(Protocol):
     def complete(self, request: ChatRequest, *, request_id: str) -> ChatReply: ...
 

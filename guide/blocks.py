@@ -1,0 +1,179 @@
+"""What cog writes into migration_guide.md: its listings, diffs, tables and figures are printed here."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+from guide.mirror import ONLY_IN
+from guide.regions import LEFT, RIGHT, ROOT, regions, text_of, twins
+from shared import errors as errors_module
+from shared.settings import Settings
+
+RESULTS = ROOT / "results"
+CONTEXT = 3
+FENCES = {".py": "python", ".conf": "nginx", ".toml": "toml"}
+
+
+def diff(path: str, *names: str) -> None:
+    """The difference between the two apps in regions of a mirrored file, such as `routes.py` and `body`."""
+    print("```diff")
+    print(f"--- {LEFT}/{path}\n+++ {RIGHT}/{path}")
+    for name in names:
+        legacy = _text(f"{LEFT}/{path}", name, missing=True)
+        streaming = _text(f"{RIGHT}/{path}", name)
+        _, _, *hunks = difflib.unified_diff(legacy, streaming, lineterm="", n=CONTEXT)
+        for line in hunks:
+            print(f"@@ {name} @@" if line.startswith("@@") else line.rstrip())
+    print("```")
+
+
+def listing(path: str, *names: str) -> None:
+    """A file of the project, or regions of it."""
+    source = (ROOT / path).read_text("utf-8")
+    texts = ["\n".join(_text(path, name, head=False)) for name in names] or [source.strip("\n")]
+    print(f"```{FENCES[path[path.rindex('.') :]]}")
+    print("\n\n\n".join(texts))
+    print("```")
+
+
+def _text(path: str, name: str, *, head: bool = True, missing: bool = False) -> list[str]:
+    source = (ROOT / path).read_text("utf-8")
+    for region in regions(source):
+        if region.name == name:
+            return text_of(source, region, head=head)
+    if missing:
+        return []
+    raise ValueError(f"{path} has no region {name}")
+
+
+def say(template: str) -> None:
+    """A paragraph with figures of the committed runs: `{compare[answers][compared]:,}`."""
+    print(template.format_map(_Results()))
+
+
+class _Results(dict[str, Any]):
+    """results/<name>/summary.json by name."""
+
+    def __missing__(self, name: str) -> Any:
+        return json.loads((RESULTS / name / "summary.json").read_text("utf-8"))
+
+
+def measured(*ids: str, of: str = "compare") -> None:
+    """The claims of a committed run: what an article says, and what was measured."""
+    claims = {claim["id"]: claim for claim in _Results()[of]["claims"]}
+    rows = (
+        (one["article"], one["measured"], f"**{one['verdict']}**")
+        for one in map(claims.get, ids)
+        if one
+    )
+    _table(("an article says", "measured", "verdict"), rows)
+
+
+def settings() -> None:
+    """Every setting with its default."""
+    rows = (
+        (f"`{_variable(name)}`", _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    _table(("variable", "default", ""), rows)
+
+
+def _variable(name: str) -> str:
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"CHAT_{name.upper()}"
+
+
+def _shown(value: object) -> str:
+    return (
+        "none"
+        if value in (None, (), "")
+        else f"{value:g}"
+        if isinstance(value, float)
+        else f"{value}"
+    )
+
+
+def error_codes() -> None:
+    """Every error that a client or a log may see."""
+    rows = (
+        (f"`{one.code}`", str(one.status), "yes" if one.retryable else "", one.message)
+        for one in sorted(
+            _leaves(errors_module.ServiceError), key=lambda one: (one.status, one.code)
+        )
+    )
+    _table(("code", "status", "worth a retry", "what the client reads"), rows)
+
+
+def _leaves(parent: type[errors_module.ServiceError]) -> Iterator[type[errors_module.ServiceError]]:
+    """Each class of the tree that has a code of its own."""
+    for child in parent.__subclasses__():
+        if "code" in vars(child) or child is errors_module.InternalError:
+            yield child
+        yield from _leaves(child)
+
+
+def files() -> None:
+    """Every file of the two apps: its twin's purpose, or why it has none."""
+    both = (
+        (
+            f"`{name}`",
+            _lines(f"{LEFT}/{name}"),
+            _lines(f"{RIGHT}/{name}"),
+            _purpose(f"{RIGHT}/{name}"),
+        )
+        for name in twins()
+    )
+    alone = ((f"`{path}`", "", _lines(path), reason) for path, reason in ONLY_IN.items())
+    _table(("file", "lines in Flask", "in FastAPI", ""), [*both, *alone])
+
+
+def _lines(path: str) -> str:
+    return str(len((ROOT / path).read_text("utf-8").splitlines()))
+
+
+def _purpose(path: str) -> str:
+    found = re.search(r'"""(.*?)(?:"""|\n\n)', (ROOT / path).read_text("utf-8"), re.DOTALL)
+    assert found
+    return " ".join(found[1].split())
+
+
+def commands() -> None:
+    """Every target of the Makefile, as `make help` has it."""
+    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
+    found = (re.match(r"([a-z-]+):.*?## (.*)", line) for line in lines)
+    _table(("command", ""), ((f"`make {one[1]}`", one[2]) for one in found if one))
+
+
+def ledger(*slugs: str) -> None:
+    """The listed differences in behaviour; those of some steps, or all."""
+    from loadtests.ledger import load_ledger
+
+    rows = (
+        (f'<a id="{one.id}"></a>`{one.id}`', one.flask, one.fastapi, one.why)
+        for one in load_ledger(ROOT / "differences.toml")
+        if not slugs or one.guide in slugs
+    )
+    _table(("difference", "Flask", "FastAPI", "why"), rows)
+
+
+def pitfalls(*, articles: bool = False) -> None:
+    """The catalogue of pitfalls, or the part of it that is about the articles."""
+    from tests.pitfalls import table
+    from tests.pitfalls.catalogue import catalogue
+
+    print(table.markdown(catalogue(), articles=articles))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    print(f"| {' | '.join(head)} |")
+    print(f"|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(map(_cell, row))} |")
+
+
+def _cell(text: str) -> str:
+    """Without what would end a cell, or read as a tag of HTML where it stands outside of code."""
+    return text.replace("|", "&#124;").replace("<key>", "&lt;key&gt;")
