@@ -16,21 +16,29 @@ $(if $(UNKNOWN),$(error no such variable: $(UNKNOWN) (there are: $(VARIABLES) PO
 ON_LATEST := tests/apps tests/fastapi_app tests/shared tests/test_imports.py tests/loadtests/test_parity.py \
   tests/loadtests/test_provoking.py
 
+COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!--= =--> <!--end-->"
+
 .DEFAULT_GOAL := help
-.PHONY: help install check mirror test test-latest compare report sweep bench bench-simulator faults slow-readers \
-  readers parity demo serve-legacy serve-streaming simulate diff results lock clean
+.PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator faults slow-readers \
+  readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 install: .venv/.installed ## build .venv from requirements.lock (every target does it when needed)
 
-check: .venv/.installed ## lint, format, strict types, import contracts, mirror
+check: guide-check ## lint, format, strict types, import contracts, mirror, guide
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_mirror.py tests/test_security.py
 
 mirror: .venv/.installed ## the two apps have the same files with the same public names
 	$(BIN)/python -m pytest --quiet tests/test_mirror.py
+
+guide: .venv/.installed ## write the listings, diffs, tables and figures of the guide again
+	@$(COG) -r migration_guide.md
+
+guide-check: .venv/.installed ## the guide says what the code and the committed figures say
+	@$(COG) --check --diff migration_guide.md
 
 test: .venv/.installed ## the whole suite on FastAPI 0.115.14
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -65,6 +73,9 @@ readers: .venv/.installed ## impatient readers: who gives up, and which tokens a
 parity: .venv/.installed ## the same requests to both stacks: is every answer the same?
 	@$(BIN)/python -m loadtests parity $(OPTIONS)
 
+pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips over, shown on FastAPI 0.115.14 and the current one
+	@$(BIN)/python -m tests.pitfalls $(OPTIONS)
+
 demo: .venv/.installed ## both stacks and the simulator up, their addresses printed, until Ctrl-C
 	@$(BIN)/python -m loadtests demo
 
@@ -77,8 +88,12 @@ serve-streaming: .venv/.installed ## the FastAPI stack on PORT (8002)
 simulate: .venv/.installed ## the simulated upstream on PORT (8003), PROFILE=article
 	@$(BIN)/python -m loadtests simulate --port "$${PORT:-8003}" $${PROFILE:+"--profile=$$PROFILE"} $${SEED:+"--seed=$$SEED"}
 
-diff: ## the migration itself: what changes between the two apps
-	@diff -ru --exclude=__pycache__ legacy_flask fastapi_app || test $$? -eq 1
+# Only the diff itself goes to stdout, so that it can be kept as a patch; a pager that is left early is no error.
+diff: ## the migration itself: a unified diff here, and side by side with the guide in out/diff/index.html (OUT=dir)
+	@$(MAKE) --silent --no-print-directory .venv/.installed >&2
+	@diff -ru $$(diff --color=auto /dev/null /dev/null 2>/dev/null && echo --color=auto) --exclude=__pycache__ \
+	  legacy_flask fastapi_app || case $$? in 1 | 141) ;; *) exit 2 ;; esac
+	@$(BIN)/python -m guide.diff $(OPTIONS)
 
 results: .venv/.installed ## keep the figures of out/ in results/, and show them in the README
 	@$(BIN)/python -m loadtests readme --take out

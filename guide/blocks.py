@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-
 from guide.mirror import ONLY_IN
 from guide.regions import LEFT, RIGHT, ROOT, regions, text_of, twins
-from shared import errors as errors_module
+from loadtests.ledger import load_ledger
+from shared.errors import InternalError, ServiceError
 from shared.settings import Settings
 
 RESULTS = ROOT / "results"
@@ -75,44 +75,43 @@ def measured(*ids: str, of: str = "compare") -> None:
 def settings() -> None:
     """Every setting with its default."""
     rows = (
-        (f"`{_variable(name)}`", _shown(field.default), field.description or "")
+        (f"`{variable(name)}`", _shown(field.default), field.description or "")
         for name, field in Settings.model_fields.items()
     )
     _table(("variable", "default", ""), rows)
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """The environment's name of a setting."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else f"CHAT_{name.upper()}"
 
 
 def _shown(value: object) -> str:
-    return (
-        "none"
-        if value in (None, (), "")
-        else f"{value:g}"
-        if isinstance(value, float)
-        else f"{value}"
-    )
+    if value in (None, (), ""):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def error_codes() -> None:
     """Every error that a client or a log may see."""
     rows = (
         (f"`{one.code}`", str(one.status), "yes" if one.retryable else "", one.message)
-        for one in sorted(
-            _leaves(errors_module.ServiceError), key=lambda one: (one.status, one.code)
-        )
+        for one in error_classes()
     )
     _table(("code", "status", "worth a retry", "what the client reads"), rows)
 
 
-def _leaves(parent: type[errors_module.ServiceError]) -> Iterator[type[errors_module.ServiceError]]:
-    """Each class of the tree that has a code of its own."""
+def error_classes() -> list[type[ServiceError]]:
+    """Each class of the tree that has a code of its own, by status."""
+    with_code = (one for one in _tree(ServiceError) if "code" in vars(one) or one is InternalError)
+    return sorted(with_code, key=lambda one: (one.status, one.code))
+
+
+def _tree(parent: type[ServiceError]) -> Iterator[type[ServiceError]]:
     for child in parent.__subclasses__():
-        if "code" in vars(child) or child is errors_module.InternalError:
-            yield child
-        yield from _leaves(child)
+        yield child
+        yield from _tree(child)
 
 
 def files() -> None:
@@ -149,8 +148,6 @@ def commands() -> None:
 
 def ledger(*slugs: str) -> None:
     """The listed differences in behaviour; those of some steps, or all."""
-    from loadtests.ledger import load_ledger
-
     rows = (
         (f'<a id="{one.id}"></a>`{one.id}`', one.flask, one.fastapi, one.why)
         for one in load_ledger(ROOT / "differences.toml")
