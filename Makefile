@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
 # character in them becomes a command; Python validates them before anything starts.
 VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES \
-  STREAMS ROUNDS LEVELS CLIENTS HOLD READERS PATIENCE WORDS EARLY SERVERS ONLY LONG
+  STREAMS ROUNDS LEVELS CLIENTS HOLD READERS PATIENCE WORDS EARLY SERVERS ONLY LONG MUTANT
 OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
@@ -70,7 +70,7 @@ slow-readers: .venv/.installed ## clients who read nothing: what they cost our s
 readers: .venv/.installed ## impatient readers: who gives up, and which tokens are paid for (READERS=400 PATIENCE=10)
 	@$(BIN)/python -m loadtests readers $(OPTIONS)
 
-parity: .venv/.installed ## the same requests to both stacks: is every answer the same?
+parity: .venv/.installed ## several hundred requests to both stacks: an unlisted difference fails (MUTANT=buffered)
 	@$(BIN)/python -m loadtests parity $(OPTIONS)
 
 pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips over, shown on FastAPI 0.115.14 and the current one
@@ -91,8 +91,8 @@ simulate: .venv/.installed ## the simulated upstream on PORT (8003), PROFILE=art
 # Only the diff itself goes to stdout, so that it can be kept as a patch; a pager that is left early is no error.
 diff: ## the migration itself: a unified diff here, and side by side with the guide in out/diff/index.html (OUT=dir)
 	@$(MAKE) --silent --no-print-directory .venv/.installed >&2
-	@diff -ru $$(diff --color=auto /dev/null /dev/null 2>/dev/null && echo --color=auto) --exclude=__pycache__ \
-	  legacy_flask fastapi_app || case $$? in 1 | 141) ;; *) exit 2 ;; esac
+	@if [ -t 1 ] && diff --color /dev/null /dev/null 2>/dev/null; then set -- --color; fi; \
+	  diff -ru "$$@" --exclude=__pycache__ legacy_flask fastapi_app || case $$? in 1 | 141) ;; *) exit 2 ;; esac
 	@$(BIN)/python -m guide.diff $(OPTIONS)
 
 results: .venv/.installed ## keep the figures of out/ in results/, and show them in the README

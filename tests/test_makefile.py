@@ -121,6 +121,7 @@ def test_diff_succeeds_whether_or_not_there_is_one(ready: Path) -> None:
         (ready / name / "app.py").write_text(text)
     result = _make(ready, "diff")
     assert (result.returncode, result.stdout.count("\n+b")) == (0, 1)
+    assert result.stdout.splitlines()[-2:] == ["-m", "guide.diff"]
     shutil.rmtree(ready / "fastapi_app")
     assert _make(ready, "diff").returncode != 0
 
