@@ -161,7 +161,7 @@ def pitfalls(*, articles: bool = False) -> None:
     from tests.pitfalls import table
     from tests.pitfalls.catalogue import catalogue
 
-    print(table.markdown(catalogue(), articles=articles))
+    print(table.markdown(catalogue(), articles=articles), end="")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

@@ -4,7 +4,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, cast
 
 from tests.pitfalls.ground import Application, Ground
 
@@ -43,6 +43,14 @@ class Observation:
     fixed: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What an entry showed when it was tried, or why it showed nothing."""
+
+    seen: Observation | None
+    raised: str = ""
+
+
 class Entry(Protocol):
     """A module of the catalogue."""
 
@@ -54,11 +62,22 @@ class Entry(Protocol):
 
 def catalogue() -> list[Entry]:
     """Every module of the five chapters, in the order in which the guide's table has them."""
+    return [entry_of(name) for name in names()]
+
+
+def names() -> list[str]:
+    """The names of all entries, in the order of the catalogue; imports none of them."""
     return [
-        import_module(f"{__package__}.{chapter}.{module.name}")  # type: ignore[misc]  # checked by observe's use
+        f"{chapter}/{module.name.replace('_', '-')}"
         for chapter in CHAPTERS
         for module in pkgutil.iter_modules(import_module(f"{__package__}.{chapter}").__path__)
     ]
+
+
+def entry_of(name: str) -> Entry:
+    """The entry `requests/path-int`."""
+    module = name.replace("/", ".").replace("-", "_")
+    return cast(Entry, import_module(f"{__package__}.{module}"))
 
 
 def name_of(entry: Entry) -> str:

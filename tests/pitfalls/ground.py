@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 
 Application = Flask | ASGIApp
 START_S = 10.0
+POLL_S = 0.01  # how often werkzeug looks whether it shall stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Ground:
 @contextmanager
 def _werkzeug(application: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

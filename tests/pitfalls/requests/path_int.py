@@ -2,7 +2,6 @@
 
 import httpx2
 from fastapi import FastAPI
-from fastapi.exceptions import HTTPException
 from flask import Flask
 
 from tests.pitfalls.catalogue import Observation, Pitfall, each
@@ -13,7 +12,7 @@ PITFALL = Pitfall(
     flask="404",
     fastapi="422",
     fixed="404",
-    fix="take the segment as str and refuse what is no number with a 404",
+    fix="name the convertor in the path, as Flask does: `/orders/{number:int}`",
     guide="errors-and-validation",
 )
 
@@ -28,31 +27,21 @@ def flask_app() -> Flask:
     return app
 
 
-def fastapi_app() -> FastAPI:
+def fastapi_app(path: str) -> FastAPI:
     app = FastAPI()
 
-    @app.get("/orders/{number}")
+    @app.get(path)
     async def order(number: int) -> dict[str, int]:
         return {"number": number}
 
     return app
 
 
-def fixed_app() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/orders/{number}")
-    async def order(number: str) -> dict[str, int]:
-        if not (number.isascii() and number.isdigit()):
-            raise HTTPException(404)
-        return {"number": int(number)}
-
-    return app
-
-
 def probe(url: str) -> str:
+    assert httpx2.get(f"{url}/orders/7").json() == {"number": 7}
     return str(httpx2.get(f"{url}/orders/seven").status_code)
 
 
 def observe(ground: Ground) -> Observation:
-    return each(ground, probe, flask_app(), fastapi_app(), fixed_app())
+    wrong, right = fastapi_app("/orders/{number}"), fastapi_app("/orders/{number:int}")
+    return each(ground, probe, flask_app(), wrong, right)

@@ -1,0 +1,147 @@
+"""A sliding window in Redis, counted by four commands or by one script."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+from fastapi.exceptions import HTTPException
+from flask import Flask, abort
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from tests.pitfalls.catalogue import Observation, Pitfall, each
+from tests.pitfalls.ground import Ground
+from tests.pitfalls.stores import redis_server
+
+PITFALL = Pitfall(
+    title="ZREMRANGEBYSCORE, ZADD, ZCARD and EXPIRE in a pipeline, or ZCARD before ZADD",
+    article="four commands in one round trip make a sliding-window limit",
+    flask="added first: denied calls are charged; counted first: more get in than the limit",
+    fastapi="added first: denied calls are charged; counted first: more get in than the limit",
+    fixed="added first: denied calls are free; counted first: the limit gets in",
+    fix="count and add in one Lua script, which adds a call only when it is admitted",
+    guide="auth-and-limits",
+)
+LIMIT, WINDOW_S = 2, 10
+AT_ONCE, ROUNDS = 16, 10
+SCRIPT = Path(__file__).with_name("sliding_window.lua")
+
+
+def flask_app(store: str) -> Flask:
+    app = Flask(__name__)
+    redis = Redis.from_url(store)
+
+    @app.get("/added-first/<caller>/<int:now>")
+    def added_first(caller: str, now: int) -> str:
+        commands = redis.pipeline()
+        commands.zremrangebyscore(caller, "-inf", now - WINDOW_S)
+        commands.zadd(caller, {secrets.token_hex(): now})
+        commands.zcard(caller)
+        commands.expire(caller, WINDOW_S)
+        _, _, count, _ = commands.execute()
+        return "ok" if count <= LIMIT else abort(429)
+
+    @app.get("/counted-first/<caller>/<int:now>")
+    def counted_first(caller: str, now: int) -> str:
+        commands = redis.pipeline()
+        commands.zremrangebyscore(caller, "-inf", now - WINDOW_S)
+        commands.zcard(caller)
+        _, count = commands.execute()
+        if count >= LIMIT:
+            abort(429)
+        commands.zadd(caller, {secrets.token_hex(): now})
+        commands.expire(caller, WINDOW_S)
+        commands.execute()
+        return "ok"
+
+    return app
+
+
+def fastapi_app(store: str) -> FastAPI:
+    redis = AsyncRedis.from_url(store)
+    app = FastAPI(lifespan=closing(redis))
+
+    @app.get("/added-first/{caller}/{now}")
+    async def added_first(caller: str, now: int) -> str:
+        commands = redis.pipeline()
+        commands.zremrangebyscore(caller, "-inf", now - WINDOW_S)
+        commands.zadd(caller, {secrets.token_hex(): now})
+        commands.zcard(caller)
+        commands.expire(caller, WINDOW_S)
+        _, _, count, _ = await commands.execute()
+        if count > LIMIT:
+            raise HTTPException(429)
+        return "ok"
+
+    @app.get("/counted-first/{caller}/{now}")
+    async def counted_first(caller: str, now: int) -> str:
+        commands = redis.pipeline()
+        commands.zremrangebyscore(caller, "-inf", now - WINDOW_S)
+        commands.zcard(caller)
+        _, count = await commands.execute()
+        if count >= LIMIT:
+            raise HTTPException(429)
+        commands.zadd(caller, {secrets.token_hex(): now})
+        commands.expire(caller, WINDOW_S)
+        await commands.execute()
+        return "ok"
+
+    return app
+
+
+def fixed_app(store: str) -> FastAPI:
+    redis = AsyncRedis.from_url(store)
+    admit = redis.register_script(SCRIPT.read_text("utf-8"))
+    app = FastAPI(lifespan=closing(redis))
+
+    @app.get("/{name}/{caller}/{now}")
+    async def chat(caller: str, now: int) -> str:
+        if not await admit([caller], [now, WINDOW_S, LIMIT, secrets.token_hex()]):
+            raise HTTPException(429)
+        return "ok"
+
+    return app
+
+
+def closing(redis: AsyncRedis) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with redis:
+            yield
+
+    return lifespan
+
+
+def probe(url: str) -> str:
+    with httpx2.Client(base_url=url, timeout=30) as client:
+        return f"added first: {denied_calls(client)}; counted first: {calls_at_once(client)}"
+
+
+def denied_calls(client: httpx2.Client) -> str:
+    """A caller who uses up the limit, and goes on to call while it is denied."""
+    caller = secrets.token_hex()
+    times = (0, 1, 4, 8, WINDOW_S + 2)
+    *early, last = [client.get(f"/added-first/{caller}/{now}").status_code for now in times]
+    assert early == [200, 200, 429, 429]
+    return f"denied calls are {'free' if last == 200 else 'charged'}"
+
+
+def calls_at_once(client: httpx2.Client) -> str:
+    """Callers who each call many times in one moment."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in range(ROUNDS):
+            path = f"/counted-first/{secrets.token_hex()}/0"
+            answers = threads.map(lambda _, path=path: client.get(path).status_code, range(AT_ONCE))
+            if (admitted := list(answers).count(200)) != LIMIT:
+                assert admitted > LIMIT
+                return "more get in than the limit"
+    return "the limit gets in"
+
+
+def observe(ground: Ground) -> Observation:
+    with redis_server(ground.folder) as store:
+        return each(ground, probe, flask_app(store), fastapi_app(store), fixed_app(store))
