@@ -7,7 +7,7 @@ import sys
 COMMANDS = {
     "run": ("loadtests.run", "replay the same requests against both stacks and compare"),
     "report": ("loadtests.report", "write the report of a finished run again"),
-    "parity": ("loadtests.parity", "send a small corpus to both stacks and compare the answers"),
+    "parity": ("loadtests.parity", "send one corpus to both stacks and compare the answers"),
     "sweep": ("loadtests.sweep", "both stacks over rising concurrency"),
     "bench": ("loadtests.bench", "CPU of a relayed token: ours, the articles' recipe, nginx"),
     "bench-simulator": ("loadtests.bench_simulator", "CPU of a simulated token, and its deadlines"),

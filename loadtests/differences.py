@@ -1,95 +1,132 @@
-"""How two replies to the same request differ: one line for each difference, in the words of a reader; pure."""
+"""In what two replies to the same request differ, in the words of a reader; pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from loadtests.client.reading import Answer
+from loadtests.equality.replies import Reader, Reply
+from shared.telemetry import IN_FLIGHT, REQUEST_ID_HEADER
 
 EXCERPT = 24
+HEADERS = (
+    "Allow",
+    "WWW-Authenticate",
+    "Retry-After",
+    "Location",
+    "Cache-Control",
+    "X-Accel-Buffering",
+)
+OWN_GAUGES = IN_FLIGHT.partition("_")[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back; `trouble` instead of a status when nothing did."""
+class Apart:
+    """One difference: what the batch stack shows, and what the streaming one."""
 
-    status: int = 0
-    media_type: str = ""
-    body: bytes = b""
-    trouble: str = ""
+    legacy: str
+    streaming: str
+
+    def __str__(self) -> str:
+        return f"legacy {self.legacy}, streaming {self.streaming}"
 
 
-def answers(legacy: Answer, streaming: Answer, whole: bool) -> Iterator[str]:
-    """Text and finish reason; with `whole` also usage, id and model."""
-    for side, answer in (("legacy", legacy), ("streaming", streaming)):
-        if answer.error:
-            yield f"the {side} answer cannot be read ({answer.error})"
+def ours(legacy: Reply, streaming: Reply, reader: Reader, request_id: str) -> Iterator[Apart]:
+    """Status, headers that matter and body; a stream is held against the JSON by what it folds to."""
+    forms = reader.form(legacy), reader.form(streaming)
+    yield from _different(*forms)
+    if legacy.status != streaming.status or legacy.trouble or streaming.trouble:
+        return
+    yield from _heads(legacy, streaming)
+    yield from _different(_identity(legacy, request_id), _identity(streaming, request_id))
+    if legacy.streams or streaming.streams:
+        yield from answers(reader.answer(legacy), reader.answer(streaming), whole=True)
+    elif forms[0] == forms[1]:
+        yield from _bodies(legacy, streaming)
+
+
+def answers(legacy: Answer, streaming: Answer, whole: bool) -> Iterator[Apart]:
+    """Text and finish reason; with `whole` also usage, id and model. Half a stream is not compared."""
+    if legacy.error:
+        yield Apart(f"an answer that cannot be read ({legacy.error})", "an answer")
     if legacy.error or streaming.error:
         return
-    texts = "".join(legacy.text), "".join(streaming.text)
-    if texts[0] != texts[1]:
-        yield _text_difference(*texts)
+    yield from _texts("".join(legacy.text), "".join(streaming.text))
     for name in ("finish_reason", *(("usage", "id", "model") if whole else ())):
-        values = getattr(legacy, name), getattr(streaming, name)
-        if values[0] != values[1]:
-            yield f"{name}: legacy {_json(values[0])}, streaming {_json(values[1])}"
+        yield from _values(name, getattr(legacy, name), getattr(streaming, name))
 
 
-def refusals(legacy: Reply, streaming: Reply) -> Iterator[str]:
-    """Status, media type and error body, its request id aside."""
-    if legacy.trouble or streaming.trouble or legacy.status != streaming.status:
-        yield f"status: legacy {shown(legacy)}, streaming {shown(streaming)}"
+def _heads(legacy: Reply, streaming: Reply) -> Iterator[Apart]:
+    for name in HEADERS:
+        values = (reply.headers.get(name.lower()) for reply in (legacy, streaming))
+        yield from _different(*(f"no {name}" if v is None else f"{name}: {v}" for v in values))
+    closes = (
+        "closes the connection" if r.closes else "keeps the connection" for r in (legacy, streaming)
+    )
+    yield from _different(*closes)
+
+
+def _bodies(legacy: Reply, streaming: Reply) -> Iterator[Apart]:
+    if legacy.body == streaming.body:
         return
-    if legacy.media_type != streaming.media_type:
-        yield f"content type: legacy {legacy.media_type!r}, streaming {streaming.media_type!r}"
-    bodies = _error_of(legacy.body), _error_of(streaming.body)
-    if bodies[0] == bodies[1]:
+    values = legacy.json(), streaming.json()
+    if legacy.error and streaming.error:
+        values = {**legacy.error, "request_id": ""}, {**streaming.error, "request_id": ""}
+    if isinstance(values[0], dict) and isinstance(values[1], dict):
+        for name in sorted(values[0].keys() | values[1].keys()):
+            yield from _values(name, values[0].get(name), values[1].get(name))
+    elif values != (None, None):
+        yield from _values("body", *values)
+    else:
+        yield from _different(_plain(legacy), _plain(streaming))
+
+
+def _plain(reply: Reply) -> str:
+    """A body that is no JSON: the names of its gauges, or its beginning."""
+    names = [line.split(" ")[0] for line in reply.body.decode("latin-1").splitlines()]
+    gauges = sorted({name for name in names if name.startswith(f"{OWN_GAUGES}_")})
+    if gauges:
+        return ", ".join(gauges)
+    return f"body {reply.body[:EXCERPT]!r} of {len(reply.body)} bytes, CRC {crc32(reply.body):08x}"
+
+
+def _identity(reply: Reply, request_id: str) -> str:
+    """What became of the X-Request-ID that was sent."""
+    given = reply.headers.get(REQUEST_ID_HEADER.lower())
+    word = "no" if given is None else "the same" if given == request_id else "a new"
+    told = reply.error.get("request_id", given) if reply.error else given
+    return f"{word} {REQUEST_ID_HEADER}" + (", another in the body" if told != given else "")
+
+
+def _values(name: str, legacy: Any, streaming: Any) -> Iterator[Apart]:
+    if name == "text" and isinstance(legacy, str) and isinstance(streaming, str):
+        yield from _texts(legacy, streaming)
+    elif legacy != streaming:
+        yield Apart(f"{name} {_json(legacy)}", f"{name} {_json(streaming)}")
+
+
+def _different(legacy: str, streaming: str) -> Iterator[Apart]:
+    if legacy != streaming:
+        yield Apart(legacy, streaming)
+
+
+def _texts(legacy: str, streaming: str) -> Iterator[Apart]:
+    if legacy == streaming:
         return
-    if not (isinstance(bodies[0], dict) and isinstance(bodies[1], dict)):
-        yield f"error body: legacy {_json(bodies[0])}, streaming {_json(bodies[1])}"
+    if legacy.startswith(streaming):
+        yield Apart("the whole text", "only its beginning")
         return
-    for field in sorted(bodies[0].keys() | bodies[1].keys()):
-        values = bodies[0].get(field), bodies[1].get(field)
-        if values[0] != values[1]:
-            yield f"error {field}: legacy {_json(values[0])}, streaming {_json(values[1])}"
-
-
-def media_types(replies: Iterable[Reply], expected: Iterable[str]) -> Iterator[str]:
-    """Content types, parameters aside, against those that were expected."""
-    for side, reply, wanted in zip(("legacy", "streaming"), replies, expected, strict=True):
-        if reply.media_type != wanted:
-            yield f"content type: {side} {reply.media_type!r} instead of {wanted!r}"
-
-
-def _error_of(body: bytes) -> Any:
-    """The error object without its request id; a body that is none stands for itself."""
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
-    error = value.get("error") if isinstance(value, dict) else None
-    if not isinstance(error, dict):
-        return value
-    return {name: field for name, field in error.items() if name != "request_id"}
-
-
-def _text_difference(legacy: str, streaming: str) -> str:
     pairs = enumerate(zip(legacy, streaming, strict=False))
     shorter = min(len(legacy), len(streaming))
     place = next((index for index, (a, b) in pairs if a != b), shorter)
-    shown = [repr(text[place : place + EXCERPT]) for text in (legacy, streaming)]
-    sizes = f"{len(legacy):,} and {len(streaming):,} characters"
-    return f"text, from character {place:,} on: legacy {shown[0]}, streaming {shown[1]} ({sizes})"
-
-
-def shown(reply: Reply) -> str:
-    """A reply in a word or two."""
-    if reply.trouble:
-        return reply.trouble
-    error = _error_of(reply.body) if reply.status != 200 else None
-    code = error.get("code") if isinstance(error, Mapping) else None
-    return f"{reply.status} {code}" if code else str(reply.status)
+    yield Apart(
+        *(
+            f"text of {len(text):,} characters, from {place:,} on {text[place : place + EXCERPT]!r}"
+            for text in (legacy, streaming)
+        )
+    )
 
 
 def _json(value: Any) -> str:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests import facts
+from loadtests.equality.comparing import compare
 from loadtests.load import follow
 from loadtests.options import RunOptions
-from loadtests.parity import compare
 from loadtests.processes import cpu_s, rss_mib
 from loadtests.reporting.records import STACKS, StackName
 from loadtests.samples import read_samples

@@ -4,8 +4,8 @@ import contextlib
 import json
 import socket
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests.processes import (
@@ -26,7 +26,10 @@ STREAMING: StackName = "fastapi_app"
 
 @dataclass(frozen=True, slots=True)
 class StageOptions:
-    """How the stage is set; `threads` is a worker of the batch stack, ports of 0 are chosen free."""
+    """How the stage is set; `threads` is a worker of the batch stack, ports of 0 are chosen free.
+
+    `settings` are variables of the environment (`CHAT_...`) of both stacks.
+    """
 
     out: Path
     profile: str = "article"
@@ -35,6 +38,7 @@ class StageOptions:
     threads: int = 100
     host: str = "127.0.0.1"
     ports: tuple[int, int, int] = (0, 0, 0)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def raised(options: StageOptions) -> Iterator[Stage]:
             "OPENAI_BASE_URL": upstream,
             "OPENAI_API_KEY": "simulated",
             "CHAT_LEGACY_THREADS": str(options.threads),
+            **options.settings,
         }
         stacks = {
             name: _stack(name, port, options, cores, environment, running)
