@@ -33,7 +33,7 @@ async def deliver(chat: ChatRequest, who: Caller, request: Request) -> Response:
 
 
 def _wants_stream(chat: ChatRequest, request: Request) -> bool:
-    accepts = "text/event-stream" in request.headers.get("Accept", "")
+    accepts = "text/event-stream" in request.headers.get("Accept", "").lower()
     return chat.stream or accepts or request.method == "GET"
 
 

@@ -90,7 +90,7 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@api.get("/metrics")
+@api.api_route("/metrics", methods=["GET", "HEAD"])
 async def metrics(request: Request) -> Response:
     """What this process holds and does now, for Prometheus."""
     return Response(telemetry.exposition(services(request)), media_type=METRICS_TYPE)

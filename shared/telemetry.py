@@ -24,7 +24,9 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 def choose_request_id(offered: str | None) -> str:
     """The client's own id when it is well-formed (1-128 of A-Z a-z 0-9 . _ -), else a new one."""
-    return offered if offered and _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    # Spaces around a header's value are no part of it (RFC 9110, 5.5), and not every server takes them off.
+    chosen = (offered or "").strip(" \t")
+    return chosen if _WELL_FORMED.fullmatch(chosen) else uuid.uuid4().hex
 
 
 def exposition(gauges: Mapping[str, float]) -> bytes:

@@ -13,8 +13,9 @@ EVENTS_ACCEPTED = (
     "text/event-stream",
     "text/event-stream, */*",
     "text/html, text/event-stream;q=0.9",
+    "Text/Event-Stream",
 )
-EVENTS_NOT_ACCEPTED = ("application/json", "*/*", "text/*", "", "TEXT/EVENT-STREAM", "text/plain")
+EVENTS_NOT_ACCEPTED = ("application/json", "*/*", "text/*", "", "text/plain")
 TRUE = (True, 1, "true", "True", "1", "yes", "on", "t", "y")
 FALSE = (False, 0, "false", "0", "no", "off", "f", "n")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from zlib import crc32
 
@@ -29,12 +29,16 @@ Advance = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one request: the differences, and what is wrong with a stream in time, if it was `timed`."""
+    """What came of one request: the differences, and what is wrong with a stream in time, if it was `timed`.
+
+    `again` asks for a stream that looks wrong once more.
+    """
 
     name: str
     aparts: tuple[Apart, ...] = ()
     shape: str | None = None
     timed: bool = False
+    again: Callable[[int], Reply] | None = None
 
 
 class Asker:
@@ -137,12 +141,29 @@ class Asker:
         arrival = Arrival.of(reply, self._reader)
         if not (self._by_clock and reply.streams and shape.can_judge(arrival)):
             return Finding(name, tuple(aparts))
-        found = shape.by_clock(arrival)
+        return Finding(name, tuple(aparts), shape.by_clock(arrival), timed=True, again=again)
+
+    def confirmed(self, found: Iterable[Finding]) -> list[Finding]:
+        """Streams that look buffered are asked again with no other beside them, until one still does.
+
+        In a crowd a fast model's answer waits for its turn, and then comes at once: nobody has buffered it.
+        """
+        buffered = False
+        settled = []
+        for one in found:
+            if one.shape and one.again and not buffered:
+                one = replace(one, shape=self._alone(one.again))
+                buffered = one.shape is not None
+            settled.append(one)
+        return settled
+
+    def _alone(self, again: Callable[[int], Reply]) -> str | None:
+        found = None
         for number in range(1, TRIES):
+            found = shape.by_clock(Arrival.of(again(number), self._reader))
             if found is None:
                 break
-            found = shape.by_clock(Arrival.of(again(number), self._reader))
-        return Finding(name, tuple(aparts), found, timed=True)
+        return found
 
     def _ask(
         self, address: Address, side: LegacySide | StreamingSide, probe: Probe, request_id: str

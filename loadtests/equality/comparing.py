@@ -61,10 +61,10 @@ def compare(
     if not described.same_contract:
         named = questions() if requests is None else requests
         found = asked(lambda one: asker.answered(*one), named, AT_ONCE, advance)
-        return _result(found, ())
+        return _result(asker.confirmed(found), ())
     entries = load_ledger()
-    probes = small_set(entries, requests)
-    return _result(asked(asker.compared, probes, AT_ONCE, advance), entries)
+    found = asked(asker.compared, small_set(entries, requests), AT_ONCE, advance)
+    return _result(asker.confirmed(found), entries)
 
 
 def examine(

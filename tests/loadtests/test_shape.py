@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from loadtests.equality.asking import Asker, Finding
+from loadtests.equality.replies import Read, Reply
 from loadtests.equality.shape import Arrival, Written, against_upstream, by_clock
+from loadtests.targets import load_targets
 
 MS = 1_000_000
 START = 5_000 * MS
@@ -81,3 +84,34 @@ def test_the_clients_clock_alone(client: list[float], chars: int, judged: str | 
     found = by_clock(arrived(client, chars=chars))
     assert (found or "").startswith(judged or "")
     assert (found is None) == (judged is None)
+
+
+def reply(first_ms: float, last_ms: float) -> Reply:
+    """A stream of two deltas, read at these times after it was asked for."""
+    words = [b'event: delta\ndata: {"text":"%s"}\n\n' % (b"word " * 50) for _ in range(2)]
+    end = b'event: done\ndata: {"id":"a","model":"m","finish_reason":"stop","usage":null}\n\n'
+    first, last = (START + round(at * MS) for at in (first_ms, last_ms))
+    reads = (Read(first, words[0]), Read(last, words[1] + end))
+    headers = {"content-type": "text/event-stream"}
+    return Reply(200, headers, reads, sent_ns=START, ended_ns=last)
+
+
+AT_ONCE, SHORT = reply(2000, 2100), reply(40, 90)
+"""A long wait and all of it then; and what a fast model's stream is when nobody waits in front of it."""
+
+
+def test_what_looks_buffered_in_a_crowd_is_asked_again_alone() -> None:
+    asker = Asker(("http://127.0.0.1:1", "http://127.0.0.1:1"), load_targets())
+    asked: list[str] = []
+
+    def doubted(name: str, alone: Reply) -> Finding:
+        def again(number: int) -> Reply:
+            asked.append(f"{name} {number}")
+            return alone
+
+        return Finding(name, shape="buffered", timed=True, again=again)
+
+    found = [doubted("crowded", SHORT), doubted("held", AT_ONCE), doubted("behind it", SHORT)]
+    shapes = [one.shape for one in asker.confirmed([Finding("well"), *found])]
+    assert asked == ["crowded 1", "held 1", "held 2"]
+    assert [bool(shape) for shape in shapes] == [False, False, True, True]

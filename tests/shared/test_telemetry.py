@@ -10,6 +10,11 @@ def test_a_well_formed_id_is_kept(offered: str) -> None:
     assert choose_request_id(offered) == offered
 
 
+@pytest.mark.parametrize("offered", [" a", "a  ", "\ta\t"])
+def test_spaces_around_an_id_are_none_of_it(offered: str) -> None:
+    assert choose_request_id(offered) == "a"
+
+
 @pytest.mark.parametrize(
     "offered", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", "a;b", "٣"]
 )
