@@ -96,7 +96,7 @@ def _sentence(result: ParityResult) -> str:
     seen, entries = sum(result.listed.values()), len(result.listed)
     ledger = f"{seen} listed differences in {entries} entries, " if entries else ""
     stale = f", {len(result.stale)} stale" if result.stale else ""
-    word = "the same answers from both stacks" if not result.differences else "the answers differ"
+    word = "the answers differ" if result.differences else result.alike
     return (
         f"Parity: {result.compared} requests, {result.streams_timed} streams timed, "
         f"{ledger}{len(result.unlisted)} unlisted{stale}: {word}."

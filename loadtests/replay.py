@@ -21,6 +21,7 @@ from loadtests.reporting.records import STACKS, StackName
 from loadtests.samples import read_samples
 from loadtests.scenarios import SCENARIOS, ClosedLoop, Plan
 from loadtests.stage import LEGACY, STREAMING, Stage
+from loadtests.targets import load_targets
 from shared.settings import Settings
 
 HANDLING_REQUESTS, HANDLING_USERS = 1000, 16
@@ -95,6 +96,7 @@ class Replay:
             "handling": self._handling,
             "interrupted": self.interrupted,
             "expects_errors": False,
+            "same_answers": load_targets(chosen.targets).same_answers,
             "started": self._started,
         }
         (chosen.out / "run.json").write_text(json.dumps(run, indent=1))
@@ -105,9 +107,7 @@ class Replay:
         if result.differences:
             listed = "\n  ".join(result.differences[:10])
             raise Gate(f"the stacks do not answer alike, so no load is sent:\n  {listed}")
-        self._console.print(
-            f"Parity: {result.compared} requests, the same answers from both stacks."
-        )
+        self._console.print(f"Parity: {result.compared} requests, {result.alike}.")
         if stage.simulator:
             stage.control("timeline")
 

@@ -95,11 +95,20 @@ SideT = TypeVar("SideT", LegacySide, StreamingSide)
 
 
 class Targets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Both sides; `same_contract` when statuses, errors, ids and usage are promised to be the same."""
+    """Both sides; `same_contract` when statuses, errors, ids and usage are promised to be the same.
+
+    Without `same_answers` the model may answer the same question differently each time: then only whether both
+    sides answer, and whether the stream is one, can be compared.
+    """
 
     legacy: LegacySide
     streaming: StreamingSide
     same_contract: bool = False
+    same_answers: bool = True
+
+    def __post_init__(self) -> None:
+        if self.same_contract and not self.same_answers:
+            raise ValueError("same_contract promises the same answers")
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -127,7 +127,7 @@ class Asker:
             yield Apart(
                 *(f"answer: {read(reply).error or 'whole'}" for reply in (legacy, streaming))
             )
-        else:
+        elif self._targets.same_answers:
             yield from differences.answers(read(legacy), read(streaming), whole=False)
 
     def _looked_at(

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtests import ledger
@@ -23,19 +23,25 @@ from loadtests.targets import Targets, load_targets
 AT_ONCE, WITH_FAULTS, TIMED = 12, 28, 8
 """Requests at a time: of a small set, of the whole corpus, a part of which only waits, and of timed streams."""
 
+ANSWERED = "both stacks answer, each in its own words"
+
 SILENCE_S, PATIENCE_S = 3.0, 6.0
 """The stacks' own limits in a whole run, so that a provider that falls silent is reported soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParityResult:
-    """How many requests were compared; a line for each difference that is not allowed, and each stale entry."""
+    """How many requests were compared; a line for each difference that is not allowed, and each stale entry.
+
+    `alike` says what a result without any of them has shown.
+    """
 
     compared: int
     unlisted: list[str]
     stale: list[str] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)
     streams_timed: int = 0
+    alike: str = "the same answers from both stacks"
 
     @property
     def differences(self) -> list[str]:
@@ -61,7 +67,8 @@ def compare(
     if not described.same_contract:
         named = questions() if requests is None else requests
         found = asked(lambda one: asker.answered(*one), named, AT_ONCE, advance)
-        return _result(asker.confirmed(found), ())
+        result = _result(asker.confirmed(found), ())
+        return result if described.same_answers else replace(result, alike=ANSWERED)
     entries = load_ledger()
     found = asked(asker.compared, small_set(entries, requests), AT_ONCE, advance)
     return _result(asker.confirmed(found), entries)

@@ -140,6 +140,7 @@ class Run(msgspec.Struct, frozen=True):
     handling: dict[StackName, Handling] | None = None
     interrupted: bool = False
     expects_errors: bool = False
+    same_answers: bool = True
     started: str | None = None
 
 

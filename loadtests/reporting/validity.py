@@ -80,7 +80,7 @@ def _kinds(evidence: Evidence) -> Iterator[str]:
 
 def _answers(evidence: Evidence) -> Iterator[str]:
     different = evidence.compared - evidence.identical
-    if different:
+    if different and evidence.run.same_answers:
         yield f"answers: {different:,} of {evidence.compared:,} differ between the stacks"
     if not evidence.compared:
         yield "answers: none could be compared between the stacks"

@@ -113,6 +113,7 @@ def run_json(shape: Shape) -> dict[str, Any]:
         },
         "interrupted": False,
         "expects_errors": False,
+        "same_answers": True,
         "started": "2026-11-20T22:00:00Z",
         **shape.run,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadtests.equality.comparing import ParityResult, compare, examine, settings
+from loadtests.equality.comparing import ANSWERED, ParityResult, compare, examine, settings
 from loadtests.equality.corpus import corpus
 from loadtests.equality.mutants import KEY as GUARD
 from loadtests.equality.mutants import MUTANTS, Buffered
@@ -296,6 +296,20 @@ def test_of_a_teams_own_the_shape_counts_too(upstream: Simulator) -> None:
         held = compare(upstream.url, url, openai(), LONG)
     assert len(held.differences) == 1
     assert re.match(r"a long answer: buffered: [\d,]+ characters came within", held.differences[0])
+
+
+def test_a_model_that_does_not_repeat_itself_is_not_held_to_its_words(upstream: Simulator) -> None:
+    ours = openai()
+    headers = {**ours.streaming.headers, "X-Request-ID": "another-answer"}
+    apart = msgspec.structs.replace(
+        ours, streaming=msgspec.structs.replace(ours.streaming, headers=headers)
+    )
+    free = msgspec.structs.replace(apart, same_answers=False)
+    assert len(compare(upstream.url, upstream.url, apart, FEW).differences) >= len(FEW)
+    found = compare(upstream.url, upstream.url, free, FEW)
+    assert (found.differences, found.alike) == ([], ANSWERED)
+    with relayed(upstream.url, in_body(b"[DONE]", b"[GONE]")) as url:
+        assert len(compare(upstream.url, url, free, FEW).differences) == len(FEW)
 
 
 def test_a_key_in_the_targets_is_sent(stage: Stage) -> None:

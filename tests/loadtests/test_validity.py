@@ -183,6 +183,15 @@ def test_errors_that_are_provoked_do_not_make_a_run_invalid(tmp_path: Path) -> N
     assert (summary.stacks.fastapi_app.errors, summary.answers.compared) == (1, 199)
 
 
+def test_answers_may_differ_where_the_model_is_not_promised_to_repeat_itself(
+    tmp_path: Path,
+) -> None:
+    write_run(tmp_path, Shape(run={"same_answers": False}))
+    change_lines(tmp_path / "samples.jsonl", lambda s: s | {"text_sha": s["stack"]})
+    summary = judged(tmp_path)
+    assert (summary.invalid_reasons, summary.answers.identical) == ([], 0)
+
+
 def test_a_teams_own_endpoints_need_no_simulator(tmp_path: Path) -> None:
     own = {"harness": {"cpu_share": {"client": 0.2, "simulator": None}, "deadline_miss_ms": None}}
     assert judged(write_run(tmp_path, Shape(timeline=False, run=own))).valid
