@@ -147,13 +147,17 @@ def commands() -> None:
 
 
 def ledger(*slugs: str) -> None:
-    """The listed differences in behaviour; those of some steps, or all."""
+    """The listed differences in behaviour; those of some steps, which lead to the table of all."""
     rows = (
-        (f'<a id="{one.id}"></a>`{one.id}`', one.flask, one.fastapi, one.why)
+        (_entry(one.id, whole=not slugs), one.flask, one.fastapi, one.why)
         for one in load_ledger(ROOT / "differences.toml")
         if not slugs or one.guide in slugs
     )
     _table(("difference", "Flask", "FastAPI", "why"), rows)
+
+
+def _entry(name: str, *, whole: bool) -> str:
+    return f'<a id="{name}"></a>`{name}`' if whole else f"[`{name}`](#{name})"
 
 
 def pitfalls(*, articles: bool = False) -> None:
