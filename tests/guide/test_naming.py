@@ -1,12 +1,15 @@
 """Nothing that a team meets goes unnamed, and nothing that the guide says leads nowhere."""
 
+import io
 import re
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from guide.regions import LEFT, RIGHT, ROOT, named, regions, twins
+from guide import blocks
+from guide.regions import LEFT, MARK, RIGHT, ROOT, named, regions, twins
 from guide.steps import steps
 from loadtests.ledger import load_ledger
 from tests.guide import naming
@@ -118,3 +121,33 @@ def test_a_twin_without_marks_is_unexplained(tmp_path: Path) -> None:
     path = tmp_path / RIGHT / "auth.py"
     path.write_text(path.read_text("utf-8").replace("# region: caller\n", ""), "utf-8")
     assert any("no region" in line for line in naming.unexplained(tmp_path, GUIDE))
+
+
+def printed(path: str, name: str) -> str:
+    with redirect_stdout(io.StringIO()) as said:
+        blocks.diff(path, name)
+    return said.getvalue()
+
+
+@pytest.mark.parametrize("app", [LEFT, RIGHT])
+def test_any_line_that_is_edited_in_one_app_alone_changes_the_guide(
+    tmp_path: Path, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for twin in (LEFT, RIGHT):
+        shutil.copytree(ROOT / twin, tmp_path / twin)
+    monkeypatch.setattr(blocks, "ROOT", tmp_path)
+    shown = {place for step in steps(GUIDE) for place in step.shown}
+    for path in twins(tmp_path):
+        file = tmp_path / app / path
+        text = file.read_text("utf-8")
+        lines = text.splitlines()
+        for region in regions(text):
+            assert f"{path}#{region.name}" in shown
+            before = printed(path, region.name)
+            for number in range(region.first - 1, region.last):
+                if MARK.match(lines[number]) or not lines[number]:
+                    continue
+                edited = [*lines[:number], f"{lines[number]} # edited", *lines[number + 1 :]]
+                file.write_text("\n".join(edited), "utf-8")
+                assert printed(path, region.name) != before, f"{file}:{number + 1}"
+        file.write_text(text, "utf-8")

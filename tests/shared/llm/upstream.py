@@ -54,6 +54,8 @@ def answer(
 def event_stream(*parts: bytes, ending: Ending = "keep") -> Reply:
     """A chunked event stream, one write a part; its end is announced only where it is kept or closed."""
     fields = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
+    if ending == "close":
+        fields["Connection"] = "close"  # unannounced, the next request would race with it
     last = b"0\r\n\r\n" if ending in ("keep", "close") else b""
     framed = [f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts]
     framed[-1] += last
