@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("legacy_flask", "fastapi_app", "shared", "loadtests")
+PACKAGES = ("legacy_flask", "fastapi_app", "shared", "loadtests", "guide")
 
 APART = "The apps never see each other"
 SHARED = "shared knows neither the apps nor the load tests"
 FRAMEWORKS = "shared imports no web framework"
 SDK = "Only shared.llm.openai imports the OpenAI SDK"
+TEXT = "The guide reads the apps as text"
 MUTANTS = [
     ("legacy_flask", "import fastapi_app.app", APART),
     ("fastapi_app", "import legacy_flask.app", APART),
@@ -26,6 +27,7 @@ MUTANTS = [
     ("shared", "import uvicorn", FRAMEWORKS),
     ("shared", "import openai", SDK),
     ("fastapi_app", "from openai import AsyncOpenAI", SDK),
+    ("guide", "import fastapi_app.app", TEXT),
 ]
 
 
