@@ -12,16 +12,14 @@ import pytest
 from tests.servers import ROOT
 
 
+BUILT = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "out", "build", "*.egg-info")
+
+
 @pytest.fixture(scope="module")
 def as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the working tree, as git would hand it out."""
-    root = tmp_path_factory.mktemp("copy")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for path in filter(Path.exists, (ROOT / name for name in names.split("\0") if name)):
-        copied = root / path.relative_to(ROOT)
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copied)
+    """A copy of the working tree, without what is built in it."""
+    root = tmp_path_factory.mktemp("copy") / "repository"
+    shutil.copytree(ROOT, root, ignore=BUILT)
     (root / ".venv").symlink_to(ROOT / ".venv")
     return root
 
