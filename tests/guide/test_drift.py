@@ -11,7 +11,6 @@ import pytest
 
 from tests.servers import ROOT
 
-
 BUILT = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "out", "build", "*.egg-info")
 
 
