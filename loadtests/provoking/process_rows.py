@@ -37,7 +37,8 @@ SHORT_TOKENS = 60
 AT_ONCE_S = 1.0
 STALLED = 20
 A_TIME, AT_LEAST_EACH, AT_MOST = 12, 2, 60
-REPLACED_WITHIN_S = 45.0  # uvicorn waits 30 s for a worker that was killed between its ping and the pong
+# uvicorn waits 30 s for a worker that was killed between its ping and the pong.
+REPLACED_WITHIN_S = 45.0
 
 
 def sigterm(ground: Ground) -> str:
