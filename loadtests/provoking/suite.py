@@ -48,6 +48,11 @@ class Suite:
     _settled: set[str] = field(default_factory=set)
     _telling: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def audits(self) -> list[tuple[str, str]]:
+        """Those that are made: what is held is looked at behind rows that share a stack."""
+        return [one for one in AUDITS if one != HELD or not all(row.alone for row in self.rows)]
+
     def run(self) -> None:
         """Returns when every row and every audit has its verdict, or soon after `stopped` is set."""
         shutil.rmtree(self.out, ignore_errors=True)
@@ -65,9 +70,7 @@ class Suite:
                 self._on_one_stack(rows, out)
         self._audit(LOGS, lambda: audit.silent_logs(self.out))
         self._audit(ONCE, lambda: audit.once(self.out))
-        for name, promise in AUDITS:
-            if name == HELD[0] and all(row.alone for row in self.rows):
-                continue  # it is looked at behind the rows that share a stack
+        for name, promise in self.audits:
             seen = self._audited.get(name, [])
             broken = [evidence for held, evidence in seen if not held]
             evidence = "; ".join(broken or [evidence for _, evidence in seen])

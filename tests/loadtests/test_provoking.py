@@ -19,7 +19,7 @@ from loadtests.provoking.ground import IN_FLIGHT, VARIANTS, Broken, Ground, Row,
 from loadtests.provoking.peers import Peer, chat
 from loadtests.provoking.records import Records
 from loadtests.provoking.scrape import samples
-from loadtests.provoking.suite import HELD, LOGS, ONCE, groups
+from loadtests.provoking.suite import HELD, LOGS, ONCE, Suite, groups
 from tests.servers import ROOT
 
 UVLOOP, _, TWO_WORKERS, _ = VARIANTS
@@ -281,3 +281,10 @@ def test_records_are_read_as_whole_lines(tmp_path: Path) -> None:
 def test_samples_are_the_values_of_the_text_format() -> None:
     text = '# HELP a b\n# TYPE a gauge\na 2.0\nb{c="d e"} 1e3\n'
     assert samples(text) == {"a": 2.0, 'b{c="d e"}': 1000.0}
+
+
+def test_what_is_held_is_audited_behind_rows_that_share_a_stack(tmp_path: Path) -> None:
+    alone = [row for row in faults.ROWS if row.alone]
+    audits = [Suite(UVLOOP, rows, tmp_path, print).audits for rows in (alone, faults.ROWS)]
+    assert alone
+    assert audits == [[ONCE, LOGS], [HELD, ONCE, LOGS]]
