@@ -13,7 +13,8 @@ UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
 $(if $(UNKNOWN),$(error no such variable: $(UNKNOWN) (there are: $(VARIABLES) PORT PYTEST_ARGS PYTHON)))
 
 # shared/ and the harness import no framework: their own tests say nothing of FastAPI.
-ON_LATEST := tests/apps tests/fastapi_app tests/pitfalls/test_pitfalls.py tests/loadtests/test_provoking.py \
+ON_LATEST := tests/apps tests/fastapi_app tests/pitfalls/test_pitfalls.py \
+  tests/loadtests/test_provoking.py::test_every_promise_holds_on_a_server \
   tests/loadtests/test_parity.py::test_our_stacks_differ_as_the_ledger_says_and_in_nothing_else
 
 COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!--= =--> <!--end-->"
