@@ -20,8 +20,8 @@ ON_LATEST := tests/apps tests/fastapi_app tests/pitfalls/test_pitfalls.py \
 COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!--= =--> <!--end-->"
 
 .DEFAULT_GOAL := help
-.PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator faults slow-readers \
-  readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
+.PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator \
+  faults slow-readers readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26

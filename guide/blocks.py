@@ -4,6 +4,8 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from guide.mirror import ONLY_IN
@@ -61,13 +63,12 @@ class _Results(dict[str, Any]):
         return json.loads((RESULTS / name / "summary.json").read_text("utf-8"))
 
 
-def measured(*ids: str, of: str = "compare") -> None:
-    """The claims of a committed run: what an article says, and what was measured."""
-    claims = {claim["id"]: claim for claim in _Results()[of]["claims"]}
+def measured(*ids: str) -> None:
+    """What an article says, and what the committed `make compare` measured."""
+    claims = {claim["id"]: claim for claim in _Results()["compare"]["claims"]}
     rows = (
         (one["article"], one["measured"], f"**{one['verdict']}**")
-        for one in map(claims.get, ids)
-        if one
+        for one in (claims[name] for name in ids)
     )
     _table(("an article says", "measured", "verdict"), rows)
 
@@ -96,7 +97,7 @@ def _shown(value: object) -> str:
 def error_codes() -> None:
     """Every error that a client or a log may see."""
     rows = (
-        (f"`{one.code}`", str(one.status), "yes" if one.retryable else "", one.message)
+        (f"`{one.code}`", str(one.status), "yes" if one.retryable else "", escape(one.message, quote=False))
         for one in error_classes()
     )
     _table(("code", "status", "worth a retry", "what the client reads"), rows)
@@ -141,9 +142,13 @@ def _purpose(path: str) -> str:
 
 def commands() -> None:
     """Every target of the Makefile, as `make help` has it."""
-    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
-    found = (re.match(r"([a-z-]+):.*?## (.*)", line) for line in lines)
-    _table(("command", ""), ((f"`make {one[1]}`", one[2]) for one in found if one))
+    _table(("command", ""), ((f"`make {name}`", text) for name, text in targets(ROOT)))
+
+
+def targets(root: Path) -> list[tuple[str, str]]:
+    """The targets that `make help` lists, with what it says of each."""
+    makefile = (root / "Makefile").read_text("utf-8")
+    return re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, re.MULTILINE)
 
 
 def ledger(*slugs: str) -> None:
@@ -176,5 +181,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def _cell(text: str) -> str:
-    """Without what would end a cell, or read as a tag of HTML where it stands outside of code."""
-    return text.replace("|", "&#124;").replace("<key>", "&lt;key&gt;")
+    """Without what would end a cell."""
+    return text.replace("|", "&#124;")

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from guide.blocks import error_classes, variable
+from guide.blocks import error_classes, targets, variable
 from guide.mirror import ONLY_IN
 from guide.regions import LEFT, RIGHT, regions, twins
 from guide.steps import steps
@@ -15,7 +15,6 @@ HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 BLOCK = re.compile(r"<!--=.*?=-->.*?<!--end-->", re.DOTALL)
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 FIGURE = re.compile(r"\d[\d.,]*\s?(?:%|ms|µs|us|s|min|KiB|MiB|times)(?![\w-])")
-TARGETS = re.compile(r"^([a-z-]+):.*?##", re.MULTILINE)
 
 
 def unnamed(root: Path, text: str) -> list[str]:
@@ -24,9 +23,7 @@ def unnamed(root: Path, text: str) -> list[str]:
         "file": [*twins(root), *ONLY_IN],
         "setting": [variable(name) for name in Settings.model_fields],
         "error code": [error.code for error in error_classes()],
-        "target": [
-            f"make {name}" for name in TARGETS.findall((root / "Makefile").read_text("utf-8"))
-        ],
+        "target": [f"make {name}" for name, _ in targets(root)],
     }
     return [
         f"{kind} {name} is not named"

@@ -46,7 +46,7 @@ def running(arguments: Sequence[str], port: int, folder: Path) -> Iterator[None]
         _wait_until_it_listens(process, port, log)
         yield
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -61,7 +61,8 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
     raise ProgramFailed(f"{process.args!r} does not listen\n{written}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks it to end, and ends it when it does not."""
     process.terminate()
     try:
         process.wait(STOP_S)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.pitfalls.programs import stop
+
 ROOT = Path(__file__).parents[2]
-STOP_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def gunicorn(
     try:
         yield Gunicorn(url, log)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _start(
@@ -54,13 +55,3 @@ def _start(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise
