@@ -97,7 +97,12 @@ def _shown(value: object) -> str:
 def error_codes() -> None:
     """Every error that a client or a log may see."""
     rows = (
-        (f"`{one.code}`", str(one.status), "yes" if one.retryable else "", escape(one.message, quote=False))
+        (
+            f"`{one.code}`",
+            str(one.status),
+            "yes" if one.retryable else "",
+            escape(one.message, quote=False),
+        )
         for one in error_classes()
     )
     _table(("code", "status", "worth a retry", "what the client reads"), rows)
