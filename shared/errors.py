@@ -5,12 +5,16 @@ ServiceError
 │   ├── BadRequest                400 bad_request
 │   │   └── InvalidJson           400 invalid_json
 │   ├── Unauthorized              401 unauthorized
+│   ├── TicketRefused             403 ticket_refused
 │   ├── NotFound                  404 not_found
 │   ├── MethodNotAllowed          405 method_not_allowed     (Allow)
 │   ├── RequestTimeout            408 request_timeout
 │   ├── BodyTooLarge              413 body_too_large
 │   ├── UnsupportedMediaType      415 unsupported_media_type
-│   └── InvalidRequest            422 invalid_request        (details)
+│   ├── InvalidRequest            422 invalid_request        (details)
+│   ├── KeyReused                 422 key_reused
+│   └── RateLimited               429 rate_limited           (Retry-After)
+│       └── TooManyAnswers        429 too_many_answers       (Retry-After)
 ├── UpstreamError                 502 upstream_error
 │   ├── UpstreamRejected          400 upstream_rejected
 │   ├── UpstreamUnauthorized      502 upstream_unauthorized
@@ -100,6 +104,14 @@ class Unauthorized(ClientError):
         super().__init__(headers={"WWW-Authenticate": "Bearer"})
 
 
+class TicketRefused(ClientError):
+    """One refusal for every ticket that opens nothing: wrong, expired, replaced, or of another session."""
+
+    status = 403
+    code = "ticket_refused"
+    message = "This ticket does not open this stream; ask for a new one."
+
+
 class NotFound(ClientError):
     status = 404
     code = "not_found"
@@ -142,6 +154,30 @@ class InvalidRequest(ClientError):
     status = 422
     code = "invalid_request"
     message = "The request has fields that are missing, unknown or out of range."
+
+
+class KeyReused(ClientError):
+    status = 422
+    code = "key_reused"
+    message = "This Idempotency-Key belongs to another request."
+
+
+class RateLimited(ClientError):
+    status = 429
+    code = "rate_limited"
+    retryable = True
+    message = "This user has asked too often; Retry-After says when to ask again."
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(headers={"Retry-After": str(max(1, retry_after_s))})
+
+
+class TooManyAnswers(RateLimited):
+    code = "too_many_answers"
+    message = "This user has as many answers under way as are allowed."
+
+    def __init__(self) -> None:
+        super().__init__(1)
 
 
 class UpstreamError(ServiceError):
@@ -235,6 +271,15 @@ class Draining(ServiceError):
         super().__init__(headers={"Retry-After": "1"})
 
 
+class HistoryLost(ServiceError):
+    """A stream cannot go on where its client left off; the client begins anew."""
+
+    status = 410
+    code = "gap"
+    retryable = True
+    message = "A part of this answer is lost; ask for it from the beginning."
+
+
 class ReaderLost(ServiceError):
     """The client left; its status is nginx's own for this, and only a log sees it."""
 
@@ -248,6 +293,17 @@ class SlowReader(ReaderLost):
     code = "slow_reader"
     outcome = "slow_reader"
     message = "The client took nothing for too long."
+
+
+class Stopped(ReaderLost):
+    code = "stopped"
+    message = "The answer was stopped by its user."
+
+
+class Abandoned(ReaderLost):
+    code = "abandoned"
+    retryable = True
+    message = "Nobody came back for this answer in time."
 
 
 class InternalError(ServiceError):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AnyHttpUrl, BeforeValidator, Field, RedisDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -13,6 +13,8 @@ def _split(value: object) -> object:
 
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}/([1-9]\d{0,3} )?(second|minute|hour|day)s?$")]
+Origin = Annotated[str, Field(pattern=r"^https?://[\w.\-\[\]:]+$")]
 UserKey = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}:[0-9a-f]{64}$")]
 
 
@@ -42,6 +44,21 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[tuple[UserKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="user:sha256-of-the-key in hex, separated by commas"
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="origins whose pages may ask, separated by commas"
+    )
+    redis_url: RedisDsn | None = Field(
+        default=None,
+        validation_alias="REDIS_URL",
+        description="where limits, tickets and replay are kept; several workers need it for them",
+    )
+    rate_limit: Rate | None = Field(
+        default=None,
+        description="answers a user may ask for in a sliding window: 30/minute, 5/10 seconds",
+    )
+    user_answers: Positive | None = Field(
+        default=None, description="answers under way for one user; more are refused with a 429"
     )
     max_body_bytes: Positive = Field(default=1024 * 1024, description="a larger body is a 413")
     max_prompt_chars: Positive = Field(default=200_000, description="of the prompt or all messages")
@@ -86,6 +103,26 @@ class Settings(BaseSettings):
         default=20.0, ge=0, allow_inf_nan=False, description="for running answers after SIGTERM"
     )
 
+    resumable: bool = Field(
+        default=True, description="/chat/sessions: streams that a browser can come back to"
+    )
+    ticket_s: Seconds = Field(default=60.0, description="for which a ticket opens its stream")
+    resume_grace_s: Seconds = Field(
+        default=10.0, description="an answer goes on while nobody reads it"
+    )
+    session_s: Seconds = Field(
+        default=300.0, description="a session is kept before its stream begins, and after its end"
+    )
+    replay_bytes: Positive = Field(
+        default=1024 * 1024, description="of a stream that are kept for clients who come back"
+    )
+    reconnect_s: Seconds = Field(
+        default=5.0, description="a dropped EventSource waits a random part of it, at least 0.5"
+    )
+    legacy_url: AnyHttpUrl | None = Field(
+        default=None, description="of the batch stack, which the page shows beside this one"
+    )
+
     log_path: str = Field(
         default="-",
         description="one JSON line an answer: a file, - for stdout, empty for none",
@@ -113,6 +150,20 @@ class Settings(BaseSettings):
         if host not in ("127.0.0.1", "::1", "localhost") and not self.api_keys:
             raise SettingsError(
                 f"refusing to listen on {host} without API keys: set CHAT_API_KEYS=user:sha256hex,..."
+            )
+
+    def check_workers(self, workers: int, *, resumable: bool = True) -> None:
+        """Raises SettingsError for what several workers can only do through Redis, while none is configured."""
+        if workers == 1 or self.redis_url:
+            return
+        if resumable and self.resumable:
+            raise SettingsError(
+                f"refusing {workers} workers with resumable streams and no Redis: "
+                "set REDIS_URL, or CHAT_RESUMABLE=false"
+            )
+        if self.rate_limit or self.user_answers:
+            raise SettingsError(
+                f"refusing {workers} workers with limits a user and no Redis: set REDIS_URL"
             )
 
 
