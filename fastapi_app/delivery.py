@@ -12,7 +12,8 @@ from shared.errors import AnswerTimeout, Draining, ReaderLost, ServiceError
 from shared.schemas import ChatReply, ChatRequest
 
 from .services import services
-from .stream import EventStream, disconnected
+from .stream import EventStream
+from .writer import disconnected
 from .telemetry import request_id
 
 

@@ -7,7 +7,7 @@ from shared.record import Outcome
 from shared.schemas import Delta, Done, Event, Failure
 from shared.settings import Settings
 
-from .sse import Coalescer
+from .sse import PING, Coalescer
 from .watchdog import Watchdog
 
 
@@ -17,6 +17,8 @@ class Outbox:
 
     The writer is woken once a chunk: when one is due, when its window has passed, or when a heartbeat is.
     """
+
+    ping = PING
 
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.get_running_loop()

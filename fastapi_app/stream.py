@@ -15,30 +15,26 @@ from starlette.types import Message, Receive, Scope, Send
 from shared.auth import Caller
 from shared.errors import (
     AnswerTimeout,
-    Draining,
     FirstTokenTimeout,
     InternalError,
-    ReaderLost,
     ServiceError,
-    SlowReader,
     TokenTimeout,
 )
-from shared.record import Outcome
 from shared.schemas import ChatRequest, Delta, Done
 from shared.streamlog import Entry
 
-from .connection import sever, transport_of, untaken
+from .connection import transport_of
 from .outbox import Outbox
 from .services import Services
-from .sse import MEDIA_TYPE, PING
+from .sse import MEDIA_TYPE
 from .watchdog import Watchdog
+from .writer import Writer
 
 HEADERS = {
     "Content-Type": MEDIA_TYPE,
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",  # nginx takes it from the response; as a request header it does nothing
 }
-LOOKS = 4  # within a send timeout, at what a client takes
 log = logging.getLogger(__name__)
 
 
@@ -64,15 +60,15 @@ class EventStream(Response):
         with held.slots.taken():
             entry = held.begin(self._chat, self._who, self._request_id, "stream")
             relay = Relay(held, self._chat, entry, transport_of(scope, receive))
-            with held.drain.counting(relay):
+            with held.drain.counting(relay.writer):
                 await relay.run(receive, send, start)
-        if relay.outcome == "finished" and self.background is not None:
+        if relay.writer.outcome == "finished" and self.background is not None:
             await self.background()
 
 
 # region: relay
 class Relay:
-    """One stream under way; its `outcome` is `cancelled` until another one is certain."""
+    """One stream under way: what is read from the provider on one side, its writer on the other."""
 
     def __init__(
         self,
@@ -84,47 +80,26 @@ class Relay:
         self._llm, self._settings = services.llm, services.settings
         self._chat = chat
         self._entry = entry
-        self._transport = transport
         self._outbox = Outbox(services.settings)
-        self._writing = asyncio.timeout(None)
-        self._sending = False
-        self._untaken, self._took_at = -1, 0.0
-        self.outcome: Outcome = ReaderLost.outcome
-        self.code: str | None = ReaderLost.code
-
-    @property
-    def queued_bytes(self) -> int:
-        """What this process holds for the client: text in the outbox, frames in the transport."""
-        transport = self._transport
-        return self._outbox.pending_bytes + (transport.get_write_buffer_size() if transport else 0)
-
-    def cut(self) -> None:
-        self._fail(Draining())
-
-    def abandon(self) -> None:
-        self._break_off(Draining())
+        self.writer = Writer(self._outbox, services.settings, entry.request_id, transport)
 
     # region: one-ending
     async def run(self, receive: Receive, send: Send, start: Message) -> None:
         """Returns when the answer has ended, however it did; raises the error that is its true status."""
         producer = asyncio.create_task(self._produce())
-        watcher = asyncio.create_task(self._watch(receive))
-        looks = Watchdog(self._settings.send_timeout_s / LOOKS, self._look_at_reader)
         overdue = asyncio.get_running_loop().call_later(
             self._settings.answer_timeout_s, self._fail, AnswerTimeout()
         )
+        writer = self.writer
         try:
-            async with self._writing:
-                await self._write(send, start)
-        except OSError:
-            pass  # broken off by us, or the server's own word (ASGI 2.4) that the client has left
+            await writer.run(receive, send, start)
         finally:
-            self._outbox.close()
-            for started in (looks, overdue, producer, watcher):
-                started.cancel()
+            overdue.cancel()
+            producer.cancel()
             # Before anything is awaited: a server that cancels us once more takes no record with it.
-            self._entry.end(self.outcome, self.code)
-            await asyncio.gather(producer, watcher, return_exceptions=True)
+            self._entry.bytes = writer.bytes
+            self._entry.end(writer.outcome, writer.code)
+            await asyncio.gather(producer, writer.left(), return_exceptions=True)
 
     # region: producer
     async def _produce(self) -> None:
@@ -169,34 +144,7 @@ class Relay:
         self._outbox.finish(done, "over_budget")
         return True
 
-    # region: writer
-    async def _watch(self, receive: Receive) -> None:
-        await disconnected(receive)
-        self._break_off(ReaderLost())
-
-    async def _write(self, send: Send, start: Message) -> None:
-        """Commits the 200 with the first item, or after the wait for it, so that heartbeats can begin."""
-        outbox = self._outbox
-        await outbox.first(self._settings.first_item_wait_s)
-        if outbox.refusal:
-            self.outcome, self.code = outbox.outcome, outbox.code
-            raise outbox.refusal
-        if outbox.closed:
-            return
-        await send(start)
-        while not outbox.closed:
-            ended = outbox.ended
-            body = outbox.take() or PING
-            self._sending = True
-            await send({"type": "http.response.body", "body": body, "more_body": not ended})
-            self._sending = False
-            self._entry.bytes += len(body)
-            if ended:
-                self.outcome, self.code = outbox.outcome, outbox.code
-                return
-            await outbox.due()
-
-    # region: breaking-off
+    # region: failing
     def _fail(self, error: ServiceError) -> None:
         self._outbox.fail(error, self._entry.request_id)
 
@@ -204,28 +152,3 @@ class Relay:
         # A producer that waits for its reader does not wait for the provider.
         if not self._outbox.full:
             self._fail(TokenTimeout() if self._entry.tokens else FirstTokenTimeout())
-
-    def _look_at_reader(self) -> None:
-        """Breaks off when a send has waited for the send timeout and nothing left for the client meanwhile."""
-        now = asyncio.get_running_loop().time()
-        untaken_now = untaken(self._transport) if self._transport else self._entry.bytes
-        if not self._sending or untaken_now != self._untaken:
-            self._untaken, self._took_at = untaken_now, now
-        elif now - self._took_at >= self._settings.send_timeout_s:
-            self._break_off(SlowReader())
-
-    def _break_off(self, error: ServiceError) -> None:
-        """Ends a stream whose client reads no more, even in the middle of a send."""
-        if self._outbox.closed:
-            return
-        self.outcome, self.code = error.outcome, error.code
-        self._outbox.close()
-        self._writing.reschedule(0)
-        if self._transport is not None:
-            sever(self._transport)
-
-
-async def disconnected(receive: Receive) -> None:
-    """Returns when the client has left; the server says so whatever ASGI version it speaks."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
