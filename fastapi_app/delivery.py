@@ -11,10 +11,11 @@ from shared.auth import Caller
 from shared.errors import AnswerTimeout, Draining, ReaderLost, ServiceError
 from shared.schemas import ChatReply, ChatRequest
 
+from .limits import admitted
 from .services import services
 from .stream import EventStream
-from .writer import disconnected
 from .telemetry import request_id
+from .writer import disconnected
 
 
 # region: deliver
@@ -24,12 +25,14 @@ async def deliver(chat: ChatRequest, who: Caller, request: Request) -> Response:
     if _wants_stream(chat, request):
         return EventStream(held, chat, who, request_id(request))
     held.drain.check()
-    with held.slots.taken(), held.begin(chat, who, request_id(request), "batch") as entry:
-        whole = _Whole(held.llm.complete(chat, request_id=request_id(request)))
-        with held.drain.counting(whole):
-            reply = await whole.reply(request.receive, held.settings.answer_timeout_s)
-        body = reply.model_dump_json().encode()
-        entry.tokens, entry.bytes = reply.tokens, len(body)
+    with held.slots.taken():
+        async with admitted(held, who):
+            with held.begin(chat, who, request_id(request), "batch") as entry:
+                whole = _Whole(held.llm.complete(chat, request_id=request_id(request)))
+                with held.drain.counting(whole):
+                    reply = await whole.reply(request.receive, held.settings.answer_timeout_s)
+                body = reply.model_dump_json().encode()
+                entry.tokens, entry.bytes = reply.tokens, len(body)
     return Response(body, media_type="application/json")
 
 

@@ -17,6 +17,7 @@ PING = b": ping\n\n"
 _FRAME = {kind: f"event: {kind.event}\ndata: %b\n\n".encode() for kind in (Delta, Done, Failure)}
 _UNSAFE = frozenset("\r\n\0")
 _json = msgspec.json.Encoder()
+_text = msgspec.json.Decoder(dict[str, str])
 _any_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -45,6 +46,17 @@ def identified(framed: bytes, event_id: str) -> bytes:
     if not _UNSAFE.isdisjoint(event_id):
         raise ValueError("an id with CR, LF or NUL cannot be written")
     return b"id: " + event_id.encode() + b"\n" + framed
+
+
+def apart(chunk: bytes) -> list[bytes]:
+    """The frames of a chunk; no frame has an empty line inside."""
+    return [part + b"\n\n" for part in chunk.split(b"\n\n")[:-1]]
+
+
+def text_of(framed: bytes) -> str:
+    """The text that a delta's frame adds, with or without an id; empty for other frames."""
+    _, found, data = framed.partition(b"event: delta\ndata: ")
+    return _text.decode(data)["text"] if found else ""
 
 
 def _whole(data: dict[str, Any]) -> bytes:

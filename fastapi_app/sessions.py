@@ -1,0 +1,108 @@
+"""Answers that outlive their connections: one upstream call a session, however many clients come and go."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from shared.errors import Draining, Stopped
+
+from .generation import Generation
+from .memory import MemoryStore
+from .replay import Cursor, Log, failure_frame
+from .services import Services
+from .store import Session, Store
+
+
+# region: sessions
+class Sessions:
+    """The sessions that this worker has readers of, or makes the answers of."""
+
+    def __init__(self, held: Services, store: Store) -> None:
+        self._held = held
+        self.store = store
+        self._generations: dict[str, Generation] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        store.serve(self._adopt)
+
+    async def attach(self, session: Session, last_id: str | None) -> Cursor | None:
+        """A reader from behind `last_id` on; None when its client has everything.
+
+        The first reader has the answer made. Raises Overloaded, TooManyAnswers or Draining when it cannot be.
+        """
+        self._held.drain.check()
+        log = await self.store.follow(session.id)
+        if log.ended and (last_id == log.last_id or (log.delivered and not last_id)):
+            return None
+        reader = Cursor(log, last_id, session.request_id, self._held.settings)
+        try:
+            await self._have_made(session, log)
+        except BaseException:
+            await self.leave(reader, done=False)
+            raise
+        return reader
+
+    async def leave(self, reader: Cursor, *, done: bool) -> None:
+        """The reader reads no more; `done` when it has all that it was to be given."""
+        reader.close()
+        if done and reader.has_end:
+            await self.store.delivered(reader.log)
+        self._forget(reader.log)
+
+    async def stop(self, session: Session) -> None:
+        """Ends the answer wherever it is made."""
+        await self.store.end(session.id, failure_frame(Stopped(), session.request_id))
+        if generation := self._generations.get(session.id):
+            generation.break_off(Stopped())
+
+    async def close(self) -> None:
+        """Hands over what is still being made, and closes the store."""
+        for generation in tuple(self._generations.values()):
+            generation.break_off(Draining())
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self.store.close()
+
+    # region: making
+    async def _adopt(self, log: Log) -> None:
+        if session := await self.store.find(log.session_id):
+            await self._have_made(session, log)
+
+    async def _have_made(self, session: Session, log: Log) -> None:
+        if log.ended or session.id in self._generations or self._held.drain.draining:
+            return
+        async with AsyncExitStack() as taken:
+            taken.enter_context(self._held.slots.taken())
+            if not await self.store.claim(log):
+                return
+            taken.push_async_callback(self.store.release, log)
+            await taken.enter_async_context(self._held.limiter.answering(session.user))
+            generation = Generation(self._held, session, log, self.store)
+            self._generations[session.id] = generation
+            making = asyncio.create_task(self._make(generation, session.id, log, taken.pop_all()))
+        self._running.add(making)
+        making.add_done_callback(self._running.discard)
+
+    async def _make(
+        self, generation: Generation, session_id: str, log: Log, taken: AsyncExitStack
+    ) -> None:
+        async with taken:
+            try:
+                await generation.run()
+            finally:
+                del self._generations[session_id]
+                self._forget(log)
+
+    def _forget(self, log: Log) -> None:
+        if not log.readers and log.session_id not in self._generations:
+            self.store.forget(log)
+
+
+def open_sessions(held: Services) -> Sessions:
+    """Kept in memory, which serves one worker."""
+    return Sessions(held, MemoryStore(held.settings))
+
+
+def sessions(connection: HTTPConnection) -> Sessions:
+    """The sessions of the app that handles this request."""
+    return cast(Sessions, connection.app.state.sessions)
