@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,10 +11,11 @@ from fastapi import FastAPI
 
 from shared.settings import Settings
 
-from . import errors, telemetry
+from . import cors, errors, page, telemetry, tickets, websocket
 from .connection import REQUEST_TIMEOUT_S
 from .routes import api
 from .services import Services
+from .sessions import open_sessions
 
 
 # region: create-app
@@ -27,13 +29,21 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         await asyncio.to_thread(gc.collect)
         # What is imported by now never becomes garbage; looking through it would stall every stream.
         gc.freeze()
+        app.state.sessions = sessions = open_sessions(services)
         with services.drain.ahead_of_uvicorn():
             yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}
+        await sessions.close()
         await services.close()
 
     app = FastAPI(title="Chat", lifespan=lifespan, redirect_slashes=False)
     app.state.services = services
+    # The middleware that is added last runs first.
+    cors.install(app, settings.cors_origins)
     telemetry.install(app)
     errors.install(app)
-    app.include_router(api)
+    logging.getLogger("uvicorn.error").addFilter(websocket.without_query)
+    browsers = (tickets.api, websocket.api, page.api) if settings.resumable else ()
+    app.state.routers = (api, *browsers)
+    for router in app.state.routers:
+        app.include_router(router)
     return app

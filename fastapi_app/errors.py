@@ -9,7 +9,7 @@ from starlette.routing import Match
 from shared.errors import InternalError, ServiceError, from_status
 from shared.telemetry import REQUEST_ID_HEADER
 
-from .routes import api
+from .cors import grant
 from .telemetry import request_id
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ async def _framework(request: Request, error: Exception) -> Response:
     # Starlette's own Allow names the methods of the first route at the path only.
     allow = {
         method
-        for route in api.routes
+        for router in request.app.state.routers
+        for route in router.routes
         if route.matches(request.scope)[0] is not Match.NONE
         for method in getattr(route, "methods", ())
     }
@@ -48,4 +49,7 @@ async def _framework(request: Request, error: Exception) -> Response:
 async def _unforeseen(request: Request, error: Exception) -> Response:
     # The server logs the traceback, but does not know the request's id.
     _log.error("request %s failed", request_id(request))
-    return await respond(request, InternalError())
+    response = await respond(request, InternalError())
+    # Starlette sends it past every middleware.
+    grant(request, response.headers)
+    return response

@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import cast
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from shared.auth import Caller, KeyRing
 from shared.llm.openai import AsyncOpenAILLM
 from shared.llm.port import AsyncLLM
 from shared.llm.scripted import AsyncScriptedLLM, Script
+from shared.ratelimit import AsyncLimiter
 from shared.record import Kind
 from shared.schemas import ChatRequest
 from shared.settings import Settings
@@ -26,6 +27,7 @@ class Services:
     llm: AsyncLLM
     keys: KeyRing
     slots: Slots
+    limiter: AsyncLimiter
     log: StreamLog
     drain: Drain
 
@@ -36,6 +38,7 @@ class Services:
 
     async def close(self) -> None:
         await self.llm.close()
+        await self.limiter.close()
         await asyncio.to_thread(self.log.close)
 
 
@@ -48,11 +51,12 @@ def open_services(settings: Settings) -> Services:
         llm,
         KeyRing(settings.api_keys),
         Slots(affordable(settings.upstream_connections)),
+        AsyncLimiter(settings),
         StreamLog("fastapi_app", settings.log_path, settings.log_sqlite),
         Drain(settings.drain_grace_s),
     )
 
 
-def services(request: Request) -> Services:
+def services(request: HTTPConnection) -> Services:
     """The services of the app that handles this request."""
     return cast(Services, request.app.state.services)

@@ -6,7 +6,7 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
-from shared.errors import Draining, Stopped
+from shared.errors import Draining, ServiceError
 
 from .generation import Generation
 from .memory import MemoryStore
@@ -50,11 +50,11 @@ class Sessions:
             await self.store.delivered(reader.log)
         self._forget(reader.log)
 
-    async def stop(self, session: Session) -> None:
-        """Ends the answer wherever it is made."""
-        await self.store.end(session.id, failure_frame(Stopped(), session.request_id))
+    async def stop(self, session: Session, error: ServiceError) -> None:
+        """Ends the answer with this error, wherever it is made."""
+        await self.store.end(session.id, failure_frame(error, session.request_id))
         if generation := self._generations.get(session.id):
-            generation.break_off(Stopped())
+            generation.break_off(error)
 
     async def close(self) -> None:
         """Hands over what is still being made, and closes the store."""

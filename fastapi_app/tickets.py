@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.auth import Caller
-from shared.errors import Detail, InvalidRequest, KeyReused, NotFound, TicketRefused
+from shared.errors import Detail, InvalidRequest, KeyReused, NotFound, Stopped, TicketRefused
+from shared.schemas import ChatRequest
 
 from .auth import caller
 from .connection import transport_of
@@ -47,21 +48,32 @@ async def post_session(request: Request, who: _Who) -> Response:
     held.drain.check()
     key = _key(request)
     chat = await chat_from_body(request)
+    new, ticket = new_session(chat, who, request_id(request), held)
+    known = await keep(new, key, held, sessions(request))
+    return _issued(new, ticket, held, status=200 if known else 201)
+
+
+def new_session(
+    chat: ChatRequest, who: Caller, request_id: str, held: Services
+) -> tuple[Session, str]:
+    """A session that nobody keeps yet, and its ticket."""
     ticket = secrets.token_urlsafe(32)
-    new = Session(
+    session = Session(
         id=secrets.token_urlsafe(16),
         user=who.user,
-        request_id=request_id(request),
+        request_id=request_id,
         request=chat.model_dump_json(),
         ticket=_digest(ticket),
         ticket_until_s=time.time() + held.settings.ticket_s,
     )
-    known = await _kept(new, key, held, sessions(request))
-    return _issued(new, ticket, held, status=200 if known else 201)
+    return session, ticket
 
 
-async def _kept(new: Session, key: str | None, held: Services, among: Sessions) -> bool:
-    """Keeps a session, and charges for it; or the new ticket of the one that this key has already."""
+async def keep(new: Session, key: str | None, held: Services, among: Sessions) -> bool:
+    """Keeps a session and charges for it; true when this key had one already, which gets the new ticket.
+
+    Raises RateLimited and KeyReused.
+    """
     store = among.store
     kept = await store.add(new, key)
     if kept.id == new.id:
@@ -134,7 +146,7 @@ async def delete_session(request: Request, session_id: str, who: _Who) -> Respon
     session = await among.store.find(session_id)
     if session is None or session.user != who.user:
         raise NotFound
-    await among.stop(session)
+    await among.stop(session, Stopped())
     return Response(status_code=204)
 
 

@@ -136,7 +136,8 @@ def files() -> None:
 
 
 def _lines(path: str) -> str:
-    return str(len((ROOT / path).read_text("utf-8").splitlines()))
+    file = ROOT / path
+    return str(len(file.read_text("utf-8").splitlines())) if file.is_file() else ""
 
 
 def _purpose(path: str) -> str:

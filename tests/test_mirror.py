@@ -26,8 +26,7 @@ def differences(root: Path, only_in: Mapping[str, str] = ONLY_IN) -> list[str]:
 
 
 def _files(app: Path) -> set[str]:
-    paths = (path.relative_to(app) for path in app.rglob("*") if path.is_file())
-    return {path.as_posix() for path in paths if "__pycache__" not in path.parts}
+    return {path.name for path in app.iterdir()} - {"__pycache__"}
 
 
 def _names_apart(root: Path, path: str) -> Iterator[str]:

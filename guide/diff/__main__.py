@@ -52,11 +52,12 @@ def read(root: Path, guide: str) -> Story:
 
 
 def _sources(app: Path) -> dict[str, str]:
-    """The text of each file of an app by its path in it; what `diff` leaves out is left out."""
+    """The text of each file of an app by its name; what is built is no source."""
     if not app.is_dir():
         raise FileNotFoundError(ENOENT, "no such directory", str(app))
-    paths = (path for path in app.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(app).as_posix(): path.read_text("utf-8", "replace") for path in paths}
+    return {
+        path.name: path.read_text("utf-8", "replace") for path in app.iterdir() if path.is_file()
+    }
 
 
 if __name__ == "__main__":

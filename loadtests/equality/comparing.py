@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtests import ledger
-from loadtests.equality import refused
+from loadtests.equality import refused, surface
 from loadtests.equality.asking import Advance, Asker, Finding, asked
 from loadtests.equality.corpus import small_set
 from loadtests.equality.mutants import KEY
@@ -107,6 +107,7 @@ def settings(profile: str) -> Mapping[str, str]:
     answer_s = PATIENCE_S + (chosen.first_token_ms + chosen.generation_ms) / 500
     return {
         "CHAT_API_KEYS": f"parity:{hashlib.sha256(KEY.encode()).hexdigest()}",
+        "CHAT_CORS_ORIGINS": surface.ORIGIN,
         "CHAT_MAX_BODY_BYTES": str(refused.MAX_BODY_BYTES),
         "CHAT_UPSTREAM_RETRIES": "1",
         "CHAT_UPSTREAM_RETRY_AFTER_S": "0.5",

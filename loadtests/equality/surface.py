@@ -9,6 +9,7 @@ ASKING = {"prompt": "hi", "max_tokens": 5}
 BODY = b'{"prompt":"hi","max_tokens":5}'
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 PATHS = ("/chat", "/healthz", "/readyz", "/metrics", "/nothing")
+ORIGIN = "https://page.example"
 DOCS = ("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect")
 
 
@@ -31,6 +32,24 @@ def paths() -> Iterator[Probe]:
     yield get("path: of 2,000 letters", "/" + "x" * 2000)
     yield get("probe with a query", "/healthz?verbose=1")
     yield get("readiness with a query", "/readyz?verbose=1&verbose=2")
+
+
+def browsers() -> Iterator[Probe]:
+    """What pages ask for: files, sessions, and the leave to read answers from another origin."""
+    for path in ("/page.js", "/page.css", "/page.json"):
+        yield get(f"page: {path}", path)
+    events = "/chat/sessions/none/events?ticket=none"
+    yield get("session: a ticket that opens nothing", events)
+    yield Probe("session: events by POST", "POST", events, (JSON,), BODY)
+    yield Probe("session: one that is not there", "DELETE", "/chat/sessions/none")
+    for name, origin in (("listed", ORIGIN), ("unlisted", "https://other.example"), ("null", "null")):
+        come_from = ("Origin", origin)
+        wished = ("Access-Control-Request-Method", "POST")
+        yield Probe(f"origin: {name}, preflight", "OPTIONS", "/chat", (come_from, wished))
+        yield Probe(f"origin: {name}, OPTIONS", "OPTIONS", "/chat", (come_from,))
+        yield Probe(f"origin: {name}, POST", "POST", "/chat", (JSON, come_from), BODY)
+        yield get(f"origin: {name}, a wrong query", "/chat?promt=hi", come_from)
+        yield get(f"origin: {name}, an unknown path", "/nothing", come_from)
 
 
 _ALMOST = (
