@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 
 from shared.errors import Overloaded
 from shared.settings import Settings
@@ -11,12 +12,16 @@ from .replay import Log
 from .store import Adopt, Session, Superseded
 
 MOST_SESSIONS = 10_000
+MOST_BYTES = 256 * 1024 * 1024
 PRUNE_S = 1.0
 
 
 # region: memory
 class MemoryStore:
-    """Forgets a session `session_s` seconds after its last ticket, and after its answer has ended."""
+    """Forgets a session `session_s` seconds after its last ticket, and after its answer has ended.
+
+    Sooner, the oldest first, when all of them together are larger than MOST_BYTES.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,7 +50,7 @@ class MemoryStore:
         return session
 
     async def drop(self, session: Session, key: str | None) -> None:
-        self._sessions.pop(session.id, None)
+        self._forget(session.id)
         if key is not None:
             self._keys.pop((session.user, key), None)
 
@@ -103,15 +108,25 @@ class MemoryStore:
     def _keep(self, session_id: str) -> None:
         self._kept_until[session_id] = time.monotonic() + self._settings.session_s
 
+    def _size(self, session_id: str) -> int:
+        log = self._logs.get(session_id)
+        return len(self._sessions[session_id].request) + (log.bytes if log else 0)
+
+    def _forget(self, session_id: str) -> None:
+        for kept in (self._sessions, self._logs, self._kept_until):
+            kept.pop(session_id, None)
+
     def _prune(self) -> None:
         now = time.monotonic()
         if now - self._pruned_at < min(PRUNE_S, self._settings.session_s):
             return
         self._pruned_at = now
-        for session_id in [one for one, until in self._kept_until.items() if until < now]:
+        held = sum(map(self._size, self._sessions))
+        for session_id, until in sorted(self._kept_until.items(), key=itemgetter(1)):
+            if until >= now and held <= MOST_BYTES:
+                break
             log = self._logs.get(session_id)
             if session_id not in self._making and not (log and log.readers):
-                self._sessions.pop(session_id, None)
-                self._logs.pop(session_id, None)
-                del self._kept_until[session_id]
+                held -= self._size(session_id)
+                self._forget(session_id)
         self._keys = {key: one for key, one in self._keys.items() if one in self._sessions}

@@ -31,7 +31,7 @@ class Log:
     def __init__(self, session_id: str, most_bytes: int) -> None:
         self.session_id = session_id
         self._most_bytes = most_bytes
-        self._bytes = 0
+        self.bytes = 0
         self._frames: deque[bytes] = deque()
         self._ids: deque[str] = deque()
         self.dropped = 0
@@ -63,9 +63,9 @@ class Log:
         framed = identified(frame, event_id)
         self._frames.append(framed)
         self._ids.append(event_id)
-        self._bytes += len(framed)
-        while self._bytes > self._most_bytes and len(self._frames) > 1:
-            self._bytes -= len(self._frames.popleft())
+        self.bytes += len(framed)
+        while self.bytes > self._most_bytes and len(self._frames) > 1:
+            self.bytes -= len(self._frames.popleft())
             self._ids.popleft()
             self.dropped += 1
         self.wake()
