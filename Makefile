@@ -21,7 +21,7 @@ COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!-
 
 .DEFAULT_GOAL := help
 .PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator \
-  faults slow-readers readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
+  bench-limiter faults slow-readers readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -62,6 +62,9 @@ bench: .venv/.installed ## CPU microseconds per relayed token: ours, the article
 bench-simulator: .venv/.installed ## what the simulator itself costs, and how well it keeps its deadlines
 	@$(BIN)/python -m loadtests bench-simulator $(OPTIONS)
 
+bench-limiter: .venv/.installed ## what a limit a user costs a call, in memory and in a real Redis (REQUESTS=10000 CLIENTS=50)
+	@$(BIN)/python -m loadtests bench-limiter $(OPTIONS)
+
 faults: .venv/.installed ## every fault provoked for real on every server (SERVERS=gunicorn-asgi ONLY="dead peer" LONG=1)
 	@$(BIN)/python -m loadtests faults $(OPTIONS)
 
@@ -77,8 +80,8 @@ parity: .venv/.installed ## several hundred requests to both stacks: an unlisted
 pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips over, shown on FastAPI 0.115.14 and the current one
 	@$(BIN)/python -m tests.pitfalls $(OPTIONS)
 
-demo: .venv/.installed ## both stacks and the simulator up, their addresses printed, until Ctrl-C
-	@$(BIN)/python -m loadtests demo
+demo: .venv/.installed ## the page that shows both stacks side by side, until Ctrl-C (PORT=8000 and the next two)
+	@$(BIN)/python -m loadtests demo $${PORT:+"--port=$$PORT"} $(OPTIONS)
 
 serve-legacy: .venv/.installed ## the Flask stack on PORT (8001)
 	@$(BIN)/python -m legacy_flask --port "$${PORT:-8001}"

@@ -46,6 +46,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         settings.check_host(options.host)
+        settings.check_workers(options.workers)
     except SettingsError as error:
         print(f"fastapi_app: {error}", file=sys.stderr)
         return 2
@@ -60,7 +61,7 @@ def main() -> int:
             print(f"fastapi_app: cannot listen on {where}: {error.strerror}", file=sys.stderr)
             return 1
         bound(listener, settings)
-        _uvicorn(listener, options)
+        _uvicorn(listener, settings, options)
     return 0
 
 
@@ -74,7 +75,7 @@ def _listen(options: argparse.Namespace) -> socket.socket:
     return listener
 
 
-def _uvicorn(listener: socket.socket, options: argparse.Namespace) -> None:
+def _uvicorn(listener: socket.socket, settings: Settings, options: argparse.Namespace) -> None:
     """One event loop a worker; the access log stays off, since it would write query strings, and so prompts."""
     config = uvicorn.Config(
         "fastapi_app.__main__:app",
@@ -83,6 +84,7 @@ def _uvicorn(listener: socket.socket, options: argparse.Namespace) -> None:
         loop=options.loop,
         http="fastapi_app.connection:Connection",
         access_log=False,
+        ws_max_size=settings.max_body_bytes,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not a dead one
         # The app has led its drain by then: nothing is left but connections that idle.
@@ -107,7 +109,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load_config(self) -> None:
         chosen = {
-            "bind": f"{self._options.host}:{self._options.port}",
+            "bind": f"[{self._options.host}]:{self._options.port}",  # of IPv6 or not
             "workers": self._options.workers,
             "worker_class": "asgi",
             "asgi_loop": self._options.loop,

@@ -24,6 +24,7 @@ from shared.schemas import ChatRequest, Delta, Done
 from shared.streamlog import Entry
 
 from .connection import transport_of
+from .limits import admitted
 from .outbox import Outbox
 from .services import Services
 from .sse import MEDIA_TYPE
@@ -58,10 +59,11 @@ class EventStream(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         held.drain.check()
         with held.slots.taken():
-            entry = held.begin(self._chat, self._who, self._request_id, "stream")
-            relay = Relay(held, self._chat, entry, transport_of(scope, receive))
-            with held.drain.counting(relay.writer):
-                await relay.run(receive, send, start)
+            async with admitted(held, self._who):
+                entry = held.begin(self._chat, self._who, self._request_id, "stream")
+                relay = Relay(held, self._chat, entry, transport_of(scope, receive))
+                with held.drain.counting(relay.writer):
+                    await relay.run(receive, send, start)
         if relay.writer.outcome == "finished" and self.background is not None:
             await self.background()
 

@@ -36,6 +36,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         settings.check_host(options.host)
+        settings.check_workers(options.workers, resumable=False)
     except SettingsError as error:
         print(f"legacy_flask: {error}", file=sys.stderr)
         return 2
@@ -54,7 +55,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load_config(self) -> None:
         chosen = {
-            "bind": f"{self._options.host}:{self._options.port}",
+            "bind": f"[{self._options.host}]:{self._options.port}",  # of IPv6 or not
             "workers": self._options.workers,
             "worker_class": "gthread",
             "threads": self._settings.legacy_threads,

@@ -4,7 +4,7 @@ from flask import Flask
 
 from shared.settings import Settings
 
-from . import errors, telemetry
+from . import cors, errors, telemetry
 from .routes import api
 from .services import Services
 
@@ -19,6 +19,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions["services"] = services
     telemetry.install(app)
+    cors.install(app, settings.cors_origins)
     errors.install(app)
     app.register_blueprint(api)
     return app

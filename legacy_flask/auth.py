@@ -10,4 +10,4 @@ from .services import services
 # region: caller
 def caller() -> Caller:
     """Who sends the current request; raises Unauthorized."""
-    return services().keys.identify(request.headers.get("Authorization"))
+    return services().keys.identify(request.headers.get("Authorization"), request.server)

@@ -5,6 +5,7 @@ from flask import Response
 from shared.auth import Caller
 from shared.schemas import ChatRequest
 
+from .limits import admitted
 from .services import services
 from .telemetry import request_id
 
@@ -13,7 +14,11 @@ from .telemetry import request_id
 def deliver(chat: ChatRequest, who: Caller) -> Response:
     """Waits for the whole answer; a thread waits with it, and the client sees nothing until then."""
     held = services()
-    with held.slots.taken(), held.begin(chat, who, request_id(), "batch") as entry:
+    with (
+        held.slots.taken(),
+        admitted(who),
+        held.begin(chat, who, request_id(), "batch") as entry,
+    ):
         reply = held.llm.complete(chat, request_id=request_id())
         body = reply.model_dump_json().encode()
         entry.tokens, entry.bytes = reply.tokens, len(body)

@@ -9,6 +9,7 @@ from shared.auth import Caller, KeyRing
 from shared.llm.openai import OpenAILLM
 from shared.llm.port import LLM
 from shared.llm.scripted import Script, ScriptedLLM
+from shared.ratelimit import Limiter
 from shared.record import Kind
 from shared.schemas import ChatRequest
 from shared.settings import Settings
@@ -23,6 +24,7 @@ class Services:
     llm: LLM
     keys: KeyRing
     slots: Slots
+    limiter: Limiter
     log: StreamLog
 
     def begin(self, chat: ChatRequest, who: Caller, request_id: str, kind: Kind) -> Entry:
@@ -32,6 +34,7 @@ class Services:
 
     def close(self) -> None:
         self.llm.close()
+        self.limiter.close()
         self.log.close()
 
 
@@ -44,6 +47,7 @@ def open_services(settings: Settings) -> Services:
         llm,
         KeyRing(settings.api_keys),
         Slots(affordable(settings.upstream_connections)),
+        Limiter(settings),
         StreamLog("legacy_flask", settings.log_path, settings.log_sqlite),
     )
 

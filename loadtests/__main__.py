@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": ("loadtests.sweep", "both stacks over rising concurrency"),
     "bench": ("loadtests.bench", "CPU of a relayed token: ours, the articles' recipe, nginx"),
     "bench-simulator": ("loadtests.bench_simulator", "CPU of a simulated token, and its deadlines"),
+    "bench-limiter": ("loadtests.bench_limiter", "what a limit a user costs a call, beside a PING"),
     "faults": ("loadtests.faults", "every fault provoked for real, and its promise checked"),
     "slow-readers": ("loadtests.slow_readers", "clients who read nothing: what they cost a relay"),
     "readers": ("loadtests.readers", "impatient readers against both stacks: what is paid for"),
@@ -19,7 +20,7 @@ COMMANDS = {
         "loadtests.simulator",
         "an OpenAI-compatible upstream that keeps its own timeline",
     ),
-    "demo": ("loadtests.demo", "both stacks and the simulator, up until Ctrl-C"),
+    "demo": ("loadtests.demo", "the page, both stacks and the simulator, until Ctrl-C"),
 }
 
 

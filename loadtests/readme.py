@@ -17,7 +17,7 @@ README = Path("README.md")
 RESULTS = Path("results")
 PICTURE = Path("docs/report.png")
 MEASURED = ("compare", "sweep", "bench", "bench-simulator")
-READERS = ("slow-readers", "readers")
+CLAIMED = ("slow-readers", "readers", "bench-limiter")
 """Shown as soon as they were measured."""
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
 
@@ -54,7 +54,7 @@ def rendered(readme: str, results: Path) -> str:
                     f"- {_sweep(others['sweep'])}",
                     f"- {_bench(others['bench'])}",
                     f"- {_simulator(others['bench-simulator'])}",
-                    *(f"- {line}" for line in _readers(results)),
+                    *(f"- {line}" for line in _claimed(results)),
                 )
             ),
         )
@@ -87,8 +87,8 @@ def _simulator(bench: dict[str, Any]) -> str:
     )
 
 
-def _readers(results: Path) -> Iterator[str]:
-    for name in READERS:
+def _claimed(results: Path) -> Iterator[str]:
+    for name in CLAIMED:
         path = results / name / "summary.json"
         if path.exists():
             claims = _read(path)["claims"]
@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _take(runs: Path) -> None:
     from loadtests import report
 
-    there = [name for name in READERS if (runs / name / "summary.json").exists()]
+    there = [name for name in CLAIMED if (runs / name / "summary.json").exists()]
     for name in (*MEASURED, *there):
         kept = RESULTS / name
         kept.mkdir(parents=True, exist_ok=True)

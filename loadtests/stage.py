@@ -77,6 +77,8 @@ def raised(options: StageOptions) -> Iterator[Stage]:
             "OPENAI_BASE_URL": upstream,
             "OPENAI_API_KEY": "simulated",
             "CHAT_LEGACY_THREADS": str(options.threads),
+            # Several workers keep sessions in Redis, of which there is none here.
+            "CHAT_RESUMABLE": str(options.workers == 1),
             **options.settings,
         }
         stacks = {

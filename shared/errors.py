@@ -28,6 +28,7 @@ ServiceError
 │       ├── TokenTimeout          504 token_timeout
 │       └── AnswerTimeout         504 answer_timeout
 ├── Overloaded                    503 overloaded             (Retry-After)
+├── StoreUnavailable              503 store_unavailable      (Retry-After)
 ├── Draining                      503 draining               (Retry-After)
 ├── ReaderLost                    499 client_closed
 │   └── SlowReader                499 slow_reader
@@ -255,6 +256,16 @@ class Overloaded(ServiceError):
     code = "overloaded"
     retryable = True
     message = "This service has as many answers in flight as it takes."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class StoreUnavailable(ServiceError):
+    status = 503
+    code = "store_unavailable"
+    retryable = True
+    message = "Streams that can be resumed are not available at the moment."
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})

@@ -158,6 +158,8 @@ def raised(
             "OPENAI_API_KEY": PROVIDER_KEY,
             "CHAT_LOG_PATH": str(records_path),
             "PYTHONUNBUFFERED": "1",
+            # Several workers keep sessions in Redis, of which there is none here.
+            "CHAT_RESUMABLE": str(variant.workers == 1),
             **(settings or {}),
         }
         where = ("--host", host, "--port", str(port))

@@ -1,5 +1,6 @@
 """How the apps start and stop: wrong settings are one clear line, and SIGTERM ends them well."""
 
+import argparse
 import os
 import signal
 import socket
@@ -7,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import fastapi_app.__main__
+import legacy_flask.__main__
+from shared.settings import Settings
 from tests.apps.exchange import post
 from tests.conftest import APPS
 from tests.servers import ROOT, Simulator, app
@@ -22,7 +27,8 @@ def _started(
     name: str, *options: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs an app that is expected to end by itself."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("CHAT_")}
+    ours = ("CHAT_", "REDIS_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-m", name, *options],
         cwd=ROOT,
@@ -63,6 +69,21 @@ def test_no_listening_beyond_loopback_without_keys(name: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("fastapi_app", {}),
+        ("fastapi_app", {"CHAT_RESUMABLE": "false", "CHAT_USER_ANSWERS": "2"}),
+        ("legacy_flask", {"CHAT_RATE_LIMIT": "30/minute"}),
+    ],
+)
+def test_several_workers_share_nothing_without_redis(name: str, limits: dict[str, str]) -> None:
+    result = _started(name, "--workers", "2", "--port", "0", environment=limits)
+    assert result.returncode == 2
+    assert "REDIS_URL" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", APPS)
 def test_a_port_in_use_is_named(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -83,7 +104,8 @@ def test_a_port_that_is_no_number_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", APPS)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_ends_it_well(tmp_path: Path, upstream: Simulator, name: str, workers: str) -> None:
-    with app(name, tmp_path, upstream.base_url, options=("--workers", workers)) as server:
+    alone = {"CHAT_RESUMABLE": "false"}  # sessions of two workers would need Redis
+    with app(name, tmp_path, upstream.base_url, alone, ("--workers", workers)) as server:
         answers = [post(server.url, {"prompt": "hi"}) for _ in range(4)]
         status = server.stop()
     assert {answer.status for answer in answers} == {200}
@@ -96,3 +118,10 @@ def test_without_a_provider_the_scripted_one_answers(tmp_path: Path, name: str) 
         reply = post(server.url, {"prompt": "hi", "max_tokens": 3}).json()
     assert reply["model"] == "scripted"
     assert reply["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("served", [legacy_flask.__main__, fastapi_app.__main__], ids=APPS)
+@pytest.mark.parametrize("host", ["::1", "::", "127.0.0.1", "localhost"])
+def test_gunicorn_is_told_any_host(served: ModuleType, host: str) -> None:
+    options = argparse.Namespace(host=host, port=8001, workers=1, loop="asyncio")
+    assert served._Gunicorn(Settings.load(), options).cfg.address == [(host, 8001)]

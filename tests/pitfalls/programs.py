@@ -30,7 +30,7 @@ def path_of(*names: str, package: str) -> str:
 
 
 @contextmanager
-def running(arguments: Sequence[str], port: int, folder: Path) -> Iterator[None]:
+def running(arguments: Sequence[str], port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The program in this folder, once it listens; raises ProgramFailed."""
     log = folder / "program.log"
     with log.open("wb") as output:
@@ -44,7 +44,7 @@ def running(arguments: Sequence[str], port: int, folder: Path) -> Iterator[None]
         )
     try:
         _wait_until_it_listens(process, port, log)
-        yield
+        yield process
     finally:
         stop(process)
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from tests.pitfalls.catalogue import Observation, Pitfall, each
 from tests.pitfalls.ground import Ground
-from tests.pitfalls.stores import redis_server
+from tests.stores import redis_server
 
 PITFALL = Pitfall(
     title="ZREMRANGEBYSCORE, ZADD, ZCARD and EXPIRE in a pipeline, or ZCARD before ZADD",
@@ -144,4 +144,5 @@ def calls_at_once(client: httpx2.Client) -> str:
 
 def observe(ground: Ground) -> Observation:
     with redis_server(ground.folder) as store:
-        return each(ground, probe, flask_app(store), fastapi_app(store), fixed_app(store))
+        url = store.url
+        return each(ground, probe, flask_app(url), fastapi_app(url), fixed_app(url))
