@@ -29,6 +29,7 @@ from shared.errors import (
 from shared.intake import chat_from_json
 from shared.telemetry import REQUEST_ID_HEADER, choose_request_id
 
+from .auth import caller
 from .replay import Cursor, failure_frame
 from .services import Services, services
 from .sessions import Sessions, sessions
@@ -155,7 +156,7 @@ class _Conversation:
         if not bytes(asked.request):
             return await opened(self._sessions, asked.session_id, asked.ticket)
         held = self._held
-        who = held.keys.identify(self._socket.headers.get("Authorization"))
+        who = await caller(self._socket)
         held.drain.check()
         chat = chat_from_json(bytes(asked.request), "application/json", held.settings)
         session, _ = new_session(chat, who, self._request_id, held)

@@ -6,6 +6,8 @@ from typing import Annotated, Self
 from pydantic import AnyHttpUrl, BeforeValidator, Field, RedisDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.loopback import only_here
+
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
 
     def check_host(self, host: str) -> None:
         """Raises SettingsError for a host beyond loopback while no API key is configured."""
-        if host not in ("127.0.0.1", "::1", "localhost") and not self.api_keys:
+        if not self.api_keys and not only_here(host):
             raise SettingsError(
                 f"refusing to listen on {host} without API keys: set CHAT_API_KEYS=user:sha256hex,..."
             )

@@ -79,6 +79,11 @@ def test_names_become_options(ready: Path) -> None:
     assert options == ["--legacy-url=http://a/", "--streaming-url=http://b/?c=d&e"]
 
 
+def test_the_demo_takes_its_port(ready: Path) -> None:
+    shown = _make(ready, "demo", "PORT=9000", "OUT=a b").stdout.splitlines()
+    assert shown == ["-m", "loadtests", "demo", "--port=9000", "--out=a b"]
+
+
 def test_a_misspelt_variable_is_refused_before_anything_starts(ready: Path) -> None:
     result = _make(ready, "compare", "REQEUSTS=5")
     assert result.returncode != 0

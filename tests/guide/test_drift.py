@@ -48,7 +48,7 @@ def _line_in_the_other_app(root: Path) -> str:
 
 def _line_that_the_apps_share(root: Path) -> str:
     changed(root / "legacy_flask/auth.py", '"Authorization"', '"X-Key"')
-    return '-    return services().keys.identify(request.headers.get("X-Key"))'
+    return '-    return services().keys.identify(request.headers.get("X-Key"), request.server)'
 
 
 def _line_of_a_listing(root: Path) -> str:

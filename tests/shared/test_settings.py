@@ -124,7 +124,7 @@ def test_settings_are_frozen() -> None:
             setattr(settings, name, None)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "host.invalid", ""])
 def test_a_host_beyond_loopback_needs_keys(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with pytest.raises(SettingsError, match="CHAT_API_KEYS"):
         Settings.load().check_host(host)
