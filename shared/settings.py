@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     redis_url: RedisDsn | None = Field(
         default=None,
         validation_alias="REDIS_URL",
+        repr=False,
         description="where limits, tickets and replay are kept; several workers need it for them",
     )
     rate_limit: Rate | None = Field(

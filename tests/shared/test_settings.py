@@ -14,6 +14,10 @@ ROWS = [
     ("OPENAI_BASE_URL", "openai_base_url", "http://h:1/v1", "http://h:1/v1", "h:1", "'http' or"),
     ("CHAT_MODEL", "model", "m", "m", "", "at least 1 character"),
     ("CHAT_API_KEYS", "api_keys", f"a:{HASH}, b@c:{HASH}", (f"a:{HASH}", f"b@c:{HASH}"), "a:b", "a-f"),
+    ("CHAT_CORS_ORIGINS", "cors_origins", "http://a:1, https://b", ("http://a:1", "https://b"), "*", "pattern"),
+    ("REDIS_URL", "redis_url", "redis://h:7/1", "redis://h:7/1", "http://h", "'redis'"),
+    ("CHAT_RATE_LIMIT", "rate_limit", "5/10 seconds", "5/10 seconds", "5 a minute", "pattern"),
+    ("CHAT_USER_ANSWERS", "user_answers", "5", 5, "0", "greater than or equal to 1"),
     ("CHAT_MAX_BODY_BYTES", "max_body_bytes", "1", 1, "0", "greater than or equal to 1"),
     ("CHAT_MAX_PROMPT_CHARS", "max_prompt_chars", "7", 7, "-1", "greater than or equal to 1"),
     ("CHAT_MAX_MESSAGES", "max_messages", "7", 7, "1.5", "valid integer"),
@@ -35,12 +39,20 @@ ROWS = [
     ("CHAT_SEND_BUFFER_BYTES", "send_buffer_bytes", "4096", 4096, "0", "greater than or equal to 1"),
     ("CHAT_SEND_TIMEOUT_S", "send_timeout_s", "5", 5.0, "0", "greater than 0"),
     ("CHAT_DRAIN_GRACE_S", "drain_grace_s", "0", 0.0, "-1", "greater than or equal to 0"),
+    ("CHAT_RESUMABLE", "resumable", "false", False, "maybe", "valid boolean"),
+    ("CHAT_TICKET_S", "ticket_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_RESUME_GRACE_S", "resume_grace_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_SESSION_S", "session_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_REPLAY_BYTES", "replay_bytes", "5", 5, "0", "greater than or equal to 1"),
+    ("CHAT_RECONNECT_S", "reconnect_s", "5", 5.0, "0", "greater than 0"),
+    ("CHAT_LEGACY_URL", "legacy_url", "http://h:7/", "http://h:7/", "h", "valid URL"),
     ("CHAT_LEGACY_THREADS", "legacy_threads", "5", 5, "0", "greater than or equal to 1"),
 ]  # fmt: skip
 FREE = [  # a path may be anything
     ("CHAT_LOG_PATH", "log_path", "a.jsonl", "a.jsonl"),
     ("CHAT_LOG_SQLITE", "log_sqlite", "a.db", Path("a.db")),
 ]
+PASSWORD = "redis://:never-print-this@h:7/0"
 SECRET = "sk-never-print-this"
 
 
@@ -62,8 +74,9 @@ def test_a_variable_is_read(
 ) -> None:
     monkeypatch.setenv(variable, value)
     read = getattr(Settings.load(), field)
-    assert (str(read) if field == "openai_base_url" else read) == becomes
-    assert isinstance(read, type(becomes)) or field == "openai_base_url"
+    read = str(read) if field.endswith("_url") else read
+    assert read == becomes
+    assert isinstance(read, type(becomes))
 
 
 @pytest.mark.parametrize(("variable", "wrong", "allowed"), [(row[0], *row[4:]) for row in ROWS])
@@ -122,6 +135,40 @@ def test_settings_are_frozen() -> None:
     for name in Settings.model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(settings, name, None)
+
+
+def test_the_password_of_redis_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", PASSWORD)
+    assert "never-print-this" not in repr(Settings.load())
+
+
+LIMITS = {"CHAT_RATE_LIMIT": "5/minute", "CHAT_USER_ANSWERS": "5"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "resumable", "word"),
+    [
+        ({}, True, "resumable"),
+        ({**LIMITS, "CHAT_RESUMABLE": "false"}, True, "limits"),
+        *(({name: LIMITS[name]}, False, "limits") for name in LIMITS),
+    ],
+)
+def test_several_workers_share_through_redis(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], resumable: bool, word: str
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    Settings.load().check_workers(1, resumable=resumable)
+    with pytest.raises(SettingsError, match=f"refusing 2 workers with .*{word}.*REDIS_URL"):
+        Settings.load().check_workers(2, resumable=resumable)
+    monkeypatch.setenv("REDIS_URL", PASSWORD)
+    Settings.load().check_workers(2, resumable=resumable)
+
+
+def test_workers_that_share_nothing_need_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    Settings.load().check_workers(2, resumable=False)
+    monkeypatch.setenv("CHAT_RESUMABLE", "false")
+    Settings.load().check_workers(2)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "host.invalid", ""])
