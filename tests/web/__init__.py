@@ -1,0 +1,1 @@
+"""The page and its hook, in a real browser, over a network that can be cut."""
