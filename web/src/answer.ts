@@ -45,7 +45,7 @@ export function firstContent({ startedAt, firstAt }: Answer): number | null {
 /** The state in words. */
 export function described({ phase, attempt, offline, problem }: Answer): string {
   if (phase === "failed") return `failed: ${problem?.message ?? "the reason is not known"}`;
-  if (phase !== "connecting" && phase !== "reconnecting") return phase;
+  if (phase !== "connecting" && phase !== "streaming" && phase !== "reconnecting") return phase;
   const tries = attempt > 0 ? `${phase}, attempt ${attempt}` : phase;
   return offline ? `${tries}: this device is offline` : tries;
 }

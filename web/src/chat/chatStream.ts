@@ -340,9 +340,11 @@ export class ChatStream {
     if (on && globalThis.navigator?.onLine === false) this.#state = { ...this.#state, offline: true };
   }
 
+  /** Behind a time without network a connection may be dead in silence: with another address, nobody resets it. */
   #networkChanged = ({ type }: Event): void => {
+    const wasOffline = this.#state.offline;
     this.#update({ offline: type === "offline" });
-    if (this.#state.offline || !this.#run || this.#state.attempt === 0) return;
+    if (this.#state.offline || !this.#run || !(wasOffline || this.#state.attempt)) return;
     this.#run.newsAt = performance.now();
     this.#online = true;
     this.#step.abort();
