@@ -22,15 +22,15 @@ export function useBatch(url: string | null): Batch {
     under.current?.abort();
     const asked = (under.current = new AbortController());
     setAnswer({ ...BLANK, phase: "waiting", startedAt: performance.now() });
-    const settle = (change: Partial<Answer>) => {
+    const settle = (change: Partial<Answer>, endedAt: number = performance.now()) => {
       if (under.current !== asked) return;
       under.current = null;
-      setAnswer((before) => ({ ...before, ...change, endedAt: performance.now() }));
+      setAnswer((before) => ({ ...before, ...change, endedAt }));
     };
     ask(url, prompt, headers, asked.signal).then(
       ({ text, usage }) => {
         const now = performance.now();
-        settle({ phase: "done", text, usage, firstAt: now, lastAt: now });
+        settle({ phase: "done", text, usage, firstAt: now, lastAt: now }, now);
       },
       (error: unknown) => settle(asked.signal.aborted ? { phase: "stopped" } : failed(error)),
     );
