@@ -9,7 +9,7 @@ from shared.errors import Overloaded
 from shared.settings import Settings
 
 from .replay import Log
-from .store import Adopt, Session, Superseded
+from .store import Adopt, Session, Superseded, Withdraw
 
 MOST_SESSIONS = 10_000
 MOST_BYTES = 256 * 1024 * 1024
@@ -32,7 +32,7 @@ class MemoryStore:
         self._making: set[str] = set()
         self._pruned_at = 0.0
 
-    def serve(self, adopt: Adopt) -> None:
+    def serve(self, adopt: Adopt, withdraw: Withdraw) -> None:
         """Nobody else writes what this worker's clients read."""
 
     async def add(self, session: Session, key: str | None) -> Session:
@@ -85,7 +85,8 @@ class MemoryStore:
 
     async def release(self, log: Log) -> None:
         self._making.discard(log.session_id)
-        self._keep(log.session_id)
+        if log.session_id in self._sessions:
+            self._keep(log.session_id)
 
     async def end(self, session_id: str, frame: bytes) -> None:
         log = await self.follow(session_id)

@@ -101,7 +101,7 @@ class Cursor:
 
     def __init__(self, log: Log, last_id: str | None, request_id: str, settings: Settings) -> None:
         self.log = log
-        self._request_id = request_id
+        self.request_id = request_id
         self._due = asyncio.Event()
         self._due.set()
         self._beats = Watchdog(settings.heartbeat_s, self._due.set)
@@ -130,7 +130,7 @@ class Cursor:
     def wake(self) -> None:
         """Something was put: frames that this reader still lacked may have made room for it."""
         if self._at < self.log.dropped:
-            self.fail(HistoryLost(), self._request_id)
+            self.fail(HistoryLost(), self.request_id)
         self._due.set()
 
     async def first(self, most_s: float) -> None:

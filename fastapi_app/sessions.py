@@ -6,10 +6,11 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
-from shared.errors import Draining, ServiceError
+from shared.errors import Draining, ReaderLost, ServiceError, Stopped, TooManyAnswers
 
 from .generation import Generation
 from .memory import MemoryStore
+from .redis_store import RedisStore
 from .replay import Cursor, Log, failure_frame
 from .services import Services
 from .store import Session, Store
@@ -24,12 +25,15 @@ class Sessions:
         self.store = store
         self._generations: dict[str, Generation] = {}
         self._running: set[asyncio.Task[None]] = set()
-        store.serve(self._adopt)
+        store.serve(self._adopt, self._withdraw)
 
-    async def attach(self, session: Session, last_id: str | None) -> Cursor | None:
+    async def attach(
+        self, session: Session, last_id: str | None, *, charge: bool = False
+    ) -> Cursor | None:
         """A reader from behind `last_id` on; None when its client has everything.
 
-        The first reader has the answer made. Raises Overloaded, TooManyAnswers or Draining when it cannot be.
+        The first reader has the answer made. Raises Overloaded, TooManyAnswers or Draining when it cannot be,
+        and RateLimited when it is still to be charged.
         """
         self._held.drain.check()
         log = await self.store.follow(session.id)
@@ -37,7 +41,7 @@ class Sessions:
             return None
         reader = Cursor(log, last_id, session.request_id, self._held.settings)
         try:
-            await self._have_made(session, log)
+            await self._have_made(session, log, charge=charge)
         except BaseException:
             await self.leave(reader, done=False)
             raise
@@ -68,7 +72,11 @@ class Sessions:
         if session := await self.store.find(log.session_id):
             await self._have_made(session, log)
 
-    async def _have_made(self, session: Session, log: Log) -> None:
+    def _withdraw(self, log: Log, ended: bool) -> None:
+        if generation := self._generations.get(log.session_id):
+            generation.break_off(Stopped() if ended else ReaderLost())
+
+    async def _have_made(self, session: Session, log: Log, *, charge: bool = False) -> None:
         if log.ended or session.id in self._generations or self._held.drain.draining:
             return
         async with AsyncExitStack() as taken:
@@ -76,12 +84,22 @@ class Sessions:
             if not await self.store.claim(log):
                 return
             taken.push_async_callback(self.store.release, log)
-            await taken.enter_async_context(self._held.limiter.answering(session.user))
+            await self._take_place(session, log, taken)
+            if charge:
+                await self._held.limiter.admit(session.user)
             generation = Generation(self._held, session, log, self.store)
             self._generations[session.id] = generation
             making = asyncio.create_task(self._make(generation, session.id, log, taken.pop_all()))
         self._running.add(making)
         making.add_done_callback(self._running.discard)
+
+    async def _take_place(self, session: Session, log: Log, taken: AsyncExitStack) -> None:
+        """An answer that is taken over may have one already: its worker was killed, and gave none back."""
+        try:
+            await taken.enter_async_context(self._held.limiter.answering(session.user))
+        except TooManyAnswers:
+            if not log.last_seq:
+                raise
 
     async def _make(
         self, generation: Generation, session_id: str, log: Log, taken: AsyncExitStack
@@ -99,8 +117,10 @@ class Sessions:
 
 
 def open_sessions(held: Services) -> Sessions:
-    """Kept in memory, which serves one worker."""
-    return Sessions(held, MemoryStore(held.settings))
+    """Kept in Redis, or in memory, which serves one worker."""
+    settings = held.settings
+    url = settings.redis_url
+    return Sessions(held, RedisStore(settings, url) if url else MemoryStore(settings))
 
 
 def sessions(connection: HTTPConnection) -> Sessions:

@@ -36,13 +36,17 @@ class Superseded(Exception):
 
 
 Adopt = Callable[[Log], Awaitable[None]]
+Withdraw = Callable[[Log, bool], None]
 
 
 class Store(Protocol):
     """A log is this process's copy of one session's frames; there is one a session."""
 
-    def serve(self, adopt: Adopt) -> None:
-        """Begins; `adopt` is called with a log that has readers here, no end, and nobody who writes it."""
+    def serve(self, adopt: Adopt, withdraw: Withdraw) -> None:
+        """Begins; `adopt` is called with a log that has readers here, no end, and nobody who writes it.
+
+        `withdraw` is called with a log that this worker writes no more, and whether it has an end.
+        """
 
     async def add(self, session: Session, key: str | None) -> Session:
         """Keeps it, and returns it; or returns the session that this user's key has already."""

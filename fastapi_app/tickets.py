@@ -91,7 +91,8 @@ async def keep(new: Session, key: str | None, held: Services, among: Sessions) -
 
 
 def _key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    # Two of them are as little a key as none that is well-formed.
+    key = ",".join(keys) if (keys := request.headers.getlist("Idempotency-Key")) else None
     if key is not None and not _KEY.fullmatch(key):
         detail = Detail("Idempotency-Key", "malformed", "1-128 of A-Z a-z 0-9 . _ -")
         raise InvalidRequest(details=(detail,))

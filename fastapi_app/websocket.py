@@ -9,6 +9,7 @@ where a `failure` has said why there is no answer.
 import asyncio
 import logging
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 from fastapi import APIRouter, WebSocket
@@ -24,6 +25,7 @@ from shared.errors import (
     ReaderLost,
     RequestTimeout,
     ServiceError,
+    SlowReader,
     Stopped,
 )
 from shared.intake import chat_from_json
@@ -34,10 +36,11 @@ from .replay import Cursor, failure_frame
 from .services import Services, services
 from .sessions import Sessions, sessions
 from .store import Session
-from .tickets import keep, new_session, opened
+from .tickets import new_session, opened
 
 api = APIRouter()
 
+T = TypeVar("T")
 DONE, POLICY, TRY_AGAIN = 1000, 1008, 1013
 
 
@@ -48,9 +51,24 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     last_event_id: str | None = None
     request: msgspec.Raw = msgspec.Raw()
 
+    @property
+    def own(self) -> bool:
+        """Whether it is an answer of its own that is asked for."""
+        return bool(bytes(self.request))
+
 
 class _Order(msgspec.Struct, forbid_unknown_fields=True):
     stop: bool
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    """Raises InvalidRequest and InvalidJson."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError:
+        raise InvalidRequest from None
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidJson from None
 
 
 # region: endpoint
@@ -64,12 +82,13 @@ async def chat_ws(socket: WebSocket) -> None:
         return
     await socket.accept()
     request_id = choose_request_id(socket.headers.get(REQUEST_ID_HEADER))
-    with suppress(WebSocketDisconnect):
+    with suppress(WebSocketDisconnect, TimeoutError):
         try:
             await _Conversation(socket, held, sessions(socket), request_id).run()
         except ServiceError as error:
-            await socket.send_text(message(failure_frame(error, request_id)))
-            await socket.close(TRY_AGAIN if error.status in (429, 503) else POLICY)
+            async with asyncio.timeout(held.settings.send_timeout_s):
+                await socket.send_text(message(failure_frame(error, request_id)))
+                await socket.close(TRY_AGAIN if error.status in (429, 503) else POLICY)
 
 
 def without_query(record: logging.LogRecord) -> bool:
@@ -101,7 +120,7 @@ class _Conversation:
         """Returns when the socket is closed; raises the ServiceError that refuses what it asks for."""
         asked = await self._ask()
         session = await self._session(asked)
-        reader = await self._sessions.attach(session, asked.last_event_id)
+        reader = await self._attach(session, asked)
         if reader is None:
             await self._socket.close(DONE)
             return
@@ -116,10 +135,13 @@ class _Conversation:
             for task in both:
                 task.cancel()
             wrote, _ = await asyncio.gather(*both, return_exceptions=True)
-            if bytes(asked.request) and not reader.has_end:
-                await self._sessions.stop(session, ReaderLost())
+            if asked.own and not reader.has_end:
+                slow = isinstance(wrote, TimeoutError)
+                await self._sessions.stop(session, SlowReader() if slow else ReaderLost())
             await self._sessions.leave(reader, done=wrote is None)
-        if listening.done() and not listening.cancelled():
+            if asked.own:
+                await self._sessions.store.drop(session, None)  # nobody has its ticket
+        if wrote is not None and listening.done() and not listening.cancelled():
             listening.result()
 
     def cut(self) -> None:
@@ -132,13 +154,12 @@ class _Conversation:
     async def _ask(self) -> _Asked:
         try:
             async with asyncio.timeout(self._held.settings.request_timeout_s):
-                return msgspec.json.decode(await self._receive(), type=_Asked)
+                asked = _decoded(await self._receive(), _Asked)
         except TimeoutError:
             raise RequestTimeout from None
-        except msgspec.ValidationError:
-            raise InvalidRequest from None
-        except msgspec.DecodeError:
-            raise InvalidJson from None
+        if asked.own and (asked.session_id or asked.ticket or asked.last_event_id):
+            raise InvalidRequest
+        return asked
 
     async def _receive(self) -> bytes:
         """One message; raises WebSocketDisconnect, BadRequest for bytes, and BodyTooLarge."""
@@ -153,15 +174,23 @@ class _Conversation:
         return body
 
     async def _session(self, asked: _Asked) -> Session:
-        if not bytes(asked.request):
+        if not asked.own:
             return await opened(self._sessions, asked.session_id, asked.ticket)
         held = self._held
         who = await caller(self._socket)
         held.drain.check()
         chat = chat_from_json(bytes(asked.request), "application/json", held.settings)
         session, _ = new_session(chat, who, self._request_id, held)
-        await keep(session, None, held, self._sessions)
+        await self._sessions.store.add(session, None)
         return session
+
+    async def _attach(self, session: Session, asked: _Asked) -> Cursor | None:
+        try:
+            return await self._sessions.attach(session, asked.last_event_id, charge=asked.own)
+        except BaseException:
+            if asked.own:
+                await self._sessions.store.drop(session, None)
+            raise
 
     async def _write(self, reader: Cursor) -> None:
         while True:
@@ -170,15 +199,12 @@ class _Conversation:
                 async with asyncio.timeout(self._held.settings.send_timeout_s):
                     await self._socket.send_text(message(framed))
             if ended:
-                await self._socket.close(DONE)
+                async with asyncio.timeout(self._held.settings.send_timeout_s):
+                    await self._socket.close(DONE)
                 return
             await reader.due()
 
     async def _listen(self, session: Session) -> None:
         while True:
-            try:
-                order = msgspec.json.decode(await self._receive(), type=_Order)
-            except msgspec.DecodeError:
-                raise InvalidRequest from None
-            if order.stop:
+            if _decoded(await self._receive(), _Order).stop:
                 await self._sessions.stop(session, Stopped())
