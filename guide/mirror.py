@@ -22,6 +22,7 @@ ONLY_IN: Mapping[str, str] = {
     "fastapi_app/redis_tail.py": "what other workers write, on one connection for all readers",
     "fastapi_app/redis_beat.py": "leases: a killed worker's answer is taken over",
     "fastapi_app/redis_pipe.py": "many questions to Redis at once: a write a chunk is on the token path",
+    "fastapi_app/redis_scripts.py": "the scripts in `fastapi_app/lua`, by name",
     "fastapi_app/lua": "what Redis does in one step",
     "fastapi_app/page.py": "serves the page that shows both stacks, without StaticFiles",
     "fastapi_app/page": "that page, built from `web/`",

@@ -30,8 +30,11 @@ ServiceError
 ├── Overloaded                    503 overloaded             (Retry-After)
 ├── StoreUnavailable              503 store_unavailable      (Retry-After)
 ├── Draining                      503 draining               (Retry-After)
+├── HistoryLost                   410 gap
 ├── ReaderLost                    499 client_closed
-│   └── SlowReader                499 slow_reader
+│   ├── SlowReader                499 slow_reader
+│   ├── Stopped                   499 stopped
+│   └── Abandoned                 499 abandoned
 └── InternalError                 500 internal
 """
 

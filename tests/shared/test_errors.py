@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from shared import errors
-from shared.errors import Detail, InvalidRequest, MethodNotAllowed, ServiceError, from_status
+from shared.errors import (
+    Detail,
+    InvalidRequest,
+    MethodNotAllowed,
+    RateLimited,
+    ServiceError,
+    from_status,
+)
 
 DRAWN = re.compile(r"^([│├└─ ]*)(\w+)(?: +(\d{3}) (\w+))?(?: +\(([\w-]+)\))?$")
 
@@ -31,7 +38,9 @@ LEAVES = [kind for kind in KINDS if not kind.__subclasses__()]
 
 
 def made(kind: type[ServiceError]) -> ServiceError:
-    return MethodNotAllowed({"GET"}) if kind is MethodNotAllowed else kind()
+    if kind is MethodNotAllowed:
+        return MethodNotAllowed({"GET"})
+    return RateLimited(7) if kind is RateLimited else kind()
 
 
 def test_the_drawing_has_the_classes_that_exist_in_their_places() -> None:
@@ -93,7 +102,12 @@ def test_only_what_may_pass_is_retryable() -> None:
         "TokenTimeout",
         "AnswerTimeout",
         "Overloaded",
+        "StoreUnavailable",
         "Draining",
+        "RateLimited",
+        "TooManyAnswers",
+        "HistoryLost",
+        "Abandoned",
     }
 
 
@@ -101,6 +115,8 @@ def test_headers_of_their_own() -> None:
     assert errors.Unauthorized().headers == {"WWW-Authenticate": "Bearer"}
     assert MethodNotAllowed({"POST", "HEAD", "GET"}).headers == {"Allow": "GET, POST"}
     assert errors.UpstreamRateLimited(headers={"Retry-After": "1"}).headers == {"Retry-After": "1"}
+    assert RateLimited(7).headers == {"Retry-After": "7"}
+    assert RateLimited(0).headers == errors.TooManyAnswers().headers == {"Retry-After": "1"}
     assert errors.NotFound().headers == {}
 
 
