@@ -30,6 +30,13 @@ def small_set(ledger: Ledger, asked: Named | None = None) -> list[Probe]:
 
 
 def _others() -> list[Probe]:
-    kinds = (refused.bodies, refused.fields, refused.queries, surface.paths, surface.types, surface.browsers)
+    kinds = (
+        refused.bodies,
+        refused.fields,
+        refused.queries,
+        surface.paths,
+        surface.types,
+        surface.browsers,
+    )
     more = (answered.variants, surface.ids, wires.wires)
     return list(chain.from_iterable(kind() for kind in (*more, *kinds)))

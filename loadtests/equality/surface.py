@@ -42,7 +42,11 @@ def browsers() -> Iterator[Probe]:
     yield get("session: a ticket that opens nothing", events)
     yield Probe("session: events by POST", "POST", events, (JSON,), BODY)
     yield Probe("session: one that is not there", "DELETE", "/chat/sessions/none")
-    for name, origin in (("listed", ORIGIN), ("unlisted", "https://other.example"), ("null", "null")):
+    for name, origin in (
+        ("listed", ORIGIN),
+        ("unlisted", "https://other.example"),
+        ("null", "null"),
+    ):
         come_from = ("Origin", origin)
         wished = ("Access-Control-Request-Method", "POST")
         yield Probe(f"origin: {name}, preflight", "OPTIONS", "/chat", (come_from, wished))
