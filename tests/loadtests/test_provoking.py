@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastapi
 import psutil
 import pytest
 
 from loadtests import faults
+from loadtests.__main__ import main
 from loadtests.provoking import audit
 from loadtests.provoking.asking import PROMPT, ask
 from loadtests.provoking.ground import IN_FLIGHT, VARIANTS, Broken, Ground, Row, raised
@@ -53,18 +55,23 @@ AS_ASKED = [
 ]
 
 
+OF_THE_SERVER = ("SIGKILL of one worker among two", "descriptor limit of 256, 350 streams")
+"""Kept by uvicorn and the kernel: on another line of FastAPI they say nothing new."""
+PINNED = fastapi.__version__.startswith("0.115.")
+
+
 @pytest.mark.timeout(300)
-def test_every_promise_holds_on_a_server(tmp_path: Path) -> None:
-    options = ["--servers", UVLOOP.name, "--out", str(tmp_path)]
-    result = subprocess.run(
-        [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    total = len(faults.ROWS) + 3
-    assert result.returncode == 0, result.stdout
-    assert result.stdout.splitlines()[0].startswith(
-        f"{len(faults.ROWS)} faults on {UVLOOP.name}: about "
-    )
-    assert result.stdout.splitlines()[-1] == f"{total}/{total}"
+def test_every_promise_holds_on_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tuple(row for row in faults.ROWS if PINNED or row.name not in OF_THE_SERVER)
+    monkeypatch.setattr(faults, "ROWS", rows)
+    status = main(["faults", "--servers", UVLOOP.name, "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    total = len(rows) + 3
+    assert status == 0, printed
+    assert printed.splitlines()[0].startswith(f"{len(rows)} faults on {UVLOOP.name}: about ")
+    assert printed.splitlines()[-1] == f"{total}/{total}"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["held"], summary["total"], summary["holds"]) == (total, total, True)
     assert all(row["servers"][UVLOOP.name]["evidence"] for row in summary["rows"].values())
@@ -74,6 +81,7 @@ def test_every_fault_has_a_row_and_a_name_of_its_own() -> None:
     names = [row.name for row in faults.ROWS]
     assert len(set(names)) == len(names)
     assert [asked for asked in AS_ASKED if not any(asked in name for name in names)] == []
+    assert set(OF_THE_SERVER) <= set(names)
 
 
 def cannot_hold(ground: Ground) -> str:
