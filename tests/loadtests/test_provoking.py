@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from loadtests import faults
-from loadtests.__main__ import main
 from loadtests.provoking import audit
 from loadtests.provoking.asking import PROMPT, ask
 from loadtests.provoking.ground import IN_FLIGHT, VARIANTS, Broken, Ground, Row, raised
@@ -58,20 +57,29 @@ AS_ASKED = [
 OF_THE_SERVER = ("SIGKILL of one worker among two", "descriptor limit of 256, 350 streams")
 """Kept by uvicorn and the kernel: on another line of FastAPI they say nothing new."""
 PINNED = fastapi.__version__.startswith("0.115.")
+# The command in a process of its own, without the rows that it is told of first.
+WITHOUT = """
+import sys
+from loadtests import faults
+from loadtests.__main__ import main
+faults.ROWS = tuple(row for row in faults.ROWS if row.name not in sys.argv[1].splitlines())
+sys.exit(main(["faults", *sys.argv[2:]]))
+"""
 
 
 @pytest.mark.timeout(300)
-def test_every_promise_holds_on_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = tuple(row for row in faults.ROWS if PINNED or row.name not in OF_THE_SERVER)
-    monkeypatch.setattr(faults, "ROWS", rows)
-    status = main(["faults", "--servers", UVLOOP.name, "--out", str(tmp_path)])
-    printed = capsys.readouterr().out
-    total = len(rows) + 3
-    assert status == 0, printed
-    assert printed.splitlines()[0].startswith(f"{len(rows)} faults on {UVLOOP.name}: about ")
-    assert printed.splitlines()[-1] == f"{total}/{total}"
+def test_every_promise_holds_on_a_server(tmp_path: Path) -> None:
+    left_out = () if PINNED else OF_THE_SERVER
+    command = [sys.executable, "-c", WITHOUT, "\n".join(left_out)]
+    options = ["--servers", UVLOOP.name, "--out", str(tmp_path)]
+    result = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    rows = len(faults.ROWS) - len(left_out)
+    total = rows + 3
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.splitlines()[0].startswith(f"{rows} faults on {UVLOOP.name}: about ")
+    assert result.stdout.splitlines()[-1] == f"{total}/{total}"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["held"], summary["total"], summary["holds"]) == (total, total, True)
     assert all(row["servers"][UVLOOP.name]["evidence"] for row in summary["rows"].values())
