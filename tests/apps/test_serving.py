@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,17 +21,19 @@ from tests.conftest import APPS
 from tests.servers import ROOT, Simulator, app
 
 START_S = 30
+OURS = ("CHAT_", "REDIS_")
 WELL = (0, -signal.SIGTERM)  # uvicorn ends its work, then raises the signal again
 
 
-def _started(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+def _started(
+    name: str, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs an app that is expected to end by itself."""
-    ours = ("CHAT_", "REDIS_")
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     return subprocess.run(
         [sys.executable, "-m", name, *options],
         cwd=ROOT,
-        env=clean,
+        env={**clean, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=START_S,
@@ -38,6 +41,15 @@ def _started(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a test's own settings count."""
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("unset")
 @pytest.mark.parametrize("name", APPS)
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
