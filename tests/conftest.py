@@ -5,12 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Server, Simulator, app, simulator
 
 APPS = ("legacy_flask", "fastapi_app")
 MAX_BODY_BYTES = 64 * 1024
 TAIL_LINES = 40
+settings.register_profile("few", max_examples=3)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One relay under clients who read nothing: held for as long as they like, or cut by the send timeout."""
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,7 +131,8 @@ def hold(name: str, plan: Plan, tell: Tell) -> Held:
             teller = _teller(relay, before, clients, tell)
             samples = watch(relay, plan.seconds, plan.most_s, teller)
         closed_s, left = released(relay, LEFT_OPEN_S)
-        relay.child.stop()
+        # One that has not let go by now would not end for a SIGTERM either.
+        relay.child.stop(signal.SIGKILL if left else signal.SIGTERM)
         await_end(stage, LEFT_OPEN_S)
         tokens = sum(made.paid for made in ended(stage))
     last, kib = samples[-1], KIB * clients

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ from tests.conftest import APPS
 from tests.servers import ROOT, Simulator, app
 
 START_S = 30
+OURS = ("CHAT_", "REDIS_")
 WELL = (0, -signal.SIGTERM)  # uvicorn ends its work, then raises the signal again
 
 
@@ -27,8 +29,7 @@ def _started(
     name: str, *options: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs an app that is expected to end by itself."""
-    ours = ("CHAT_", "REDIS_")
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     return subprocess.run(
         [sys.executable, "-m", name, *options],
         cwd=ROOT,
@@ -40,6 +41,15 @@ def _started(
     )
 
 
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a test's own settings count."""
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("unset")
 @pytest.mark.parametrize("name", APPS)
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
@@ -51,14 +61,20 @@ def _started(
     ],
 )
 def test_a_wrong_setting_names_the_variable(
-    name: str, variable: str, value: str, allowed: str
+    name: str,
+    variable: str,
+    value: str,
+    allowed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = _started(name, "--port", "0", environment={variable: value})
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    assert variable in result.stderr
-    assert allowed in result.stderr
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(sys, "argv", [name, "--port", "0"])
+    assert import_module(f"{name}.__main__").main() == 2
+    printed, errors = capsys.readouterr()
+    assert (printed, errors.count("\n")) == ("", 1)
+    assert variable in errors
+    assert allowed in errors
 
 
 @pytest.mark.parametrize("name", APPS)
@@ -95,10 +111,14 @@ def test_a_port_in_use_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", APPS)
-def test_a_port_that_is_no_number_is_refused(name: str) -> None:
-    result = _started(name, "--port", "eighty")
-    assert result.returncode == 2
-    assert "--port" in result.stderr
+def test_a_port_that_is_no_number_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--port", "eighty"])
+    with pytest.raises(SystemExit) as refused:
+        import_module(f"{name}.__main__").main()
+    assert refused.value.code == 2
+    assert "--port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", APPS)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastapi
 import psutil
 import pytest
 
@@ -53,17 +54,31 @@ AS_ASKED = [
 ]
 
 
+OF_THE_SERVER = ("SIGKILL of one worker among two", "descriptor limit of 256, 350 streams")
+"""Kept by uvicorn and the kernel: on another line of FastAPI they say nothing new."""
+PINNED = fastapi.__version__.startswith("0.115.")
+# The command in a process of its own, without the rows that it is told of first.
+WITHOUT = """
+import sys
+from loadtests import faults
+from loadtests.__main__ import main
+faults.ROWS = tuple(row for row in faults.ROWS if row.name not in sys.argv[1].splitlines())
+sys.exit(main(["faults", *sys.argv[2:]]))
+"""
+
+
 @pytest.mark.timeout(300)
 def test_every_promise_holds_on_a_server(tmp_path: Path) -> None:
+    left_out = () if PINNED else OF_THE_SERVER
+    command = [sys.executable, "-c", WITHOUT, "\n".join(left_out)]
     options = ["--servers", UVLOOP.name, "--out", str(tmp_path)]
     result = subprocess.run(
-        [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    total = len(faults.ROWS) + 3
+    rows = len(faults.ROWS) - len(left_out)
+    total = rows + 3
     assert result.returncode == 0, result.stdout
-    assert result.stdout.splitlines()[0].startswith(
-        f"{len(faults.ROWS)} faults on {UVLOOP.name}: about "
-    )
+    assert result.stdout.splitlines()[0].startswith(f"{rows} faults on {UVLOOP.name}: about ")
     assert result.stdout.splitlines()[-1] == f"{total}/{total}"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["held"], summary["total"], summary["holds"]) == (total, total, True)
@@ -74,6 +89,7 @@ def test_every_fault_has_a_row_and_a_name_of_its_own() -> None:
     names = [row.name for row in faults.ROWS]
     assert len(set(names)) == len(names)
     assert [asked for asked in AS_ASKED if not any(asked in name for name in names)] == []
+    assert set(OF_THE_SERVER) <= set(names)
 
 
 def cannot_hold(ground: Ground) -> str:

@@ -11,14 +11,19 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtests.__main__ import main
 from tests.servers import ROOT, Simulator, app, free_port, simulator
 
 OPENAI = ROOT / "examples" / "openai_compatible.toml"
 
 
 def _start(*options: str, **environment: str) -> subprocess.Popen[str]:
+    return _python("-m", "loadtests", *options, **environment)
+
+
+def _python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "loadtests", *options],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -43,16 +48,31 @@ def _given(url: str, out: Path, *more: str) -> tuple[str, ...]:
     return ("run", *urls, "--requests", "120", "--users", "2", "--out", str(out), *more)
 
 
-def test_a_teams_own_endpoints_are_compared(provider: Simulator, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def compared(
+    provider: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, tuple[int, str, str]]:
+    """A run of a team's own endpoints, where another one has been, and how it ended."""
+    out = tmp_path_factory.mktemp("compared") / "run"
+    out.mkdir()
+    (out / "summary.json").write_text("{}")
     run = _start(*_given(provider.url, out, "--targets", str(OPENAI)), OPENAI_API_KEY="any")
-    status, printed, errors = _finish(run)
+    return out, _finish(run)
+
+
+def test_a_teams_own_endpoints_are_compared(compared: tuple[Path, tuple[int, str, str]]) -> None:
+    out, (status, printed, errors) = compared
     summary = json.loads((out / "summary.json").read_bytes())
     assert summary["answers"] == {"compared": 120, "identical": 120}, errors
     assert [stack["errors"] for stack in summary["stacks"].values()] == [0, 0]
     # Whether the harness kept up is for the machine to say; that the run says it, is for the test.
     assert status == (0 if summary["valid"] else 1)
     assert str(out / "report.html") in printed
+
+
+def test_a_run_moves_the_one_before_it_aside(compared: tuple[Path, tuple[int, str, str]]) -> None:
+    out, _ = compared
+    assert (out.with_name("run.previous") / "summary.json").read_text() == "{}"
 
 
 def test_without_parity_no_load_is_sent(provider: Simulator, tmp_path: Path) -> None:
@@ -64,11 +84,20 @@ def test_without_parity_no_load_is_sent(provider: Simulator, tmp_path: Path) -> 
     assert not (out / "samples.jsonl").exists()
 
 
+SOON = """
+import sys
+from loadtests import replay
+from loadtests.__main__ import main
+replay.HANDLING_REQUESTS = 50
+sys.exit(main(sys.argv[1:]))
+"""
+"""What comes before the first counted request is measured as ever, and sooner done."""
+
+
 def test_an_interrupted_run_stops_what_it_started_and_keeps_its_samples(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = _start(
-        "run", "--requests", "4000", "--users", "8", "--profile", "instant", "--out", str(out)
-    )
+    counted = ("--requests", "4000", "--users", "8", "--profile", "instant")
+    run = _python("-c", SOON, "run", *counted, "--out", str(out))
     kept = out / "samples.jsonl"
     started: list[psutil.Process] = []
     try:
@@ -90,33 +119,33 @@ def test_an_interrupted_run_stops_what_it_started_and_keeps_its_samples(tmp_path
     assert alive == []
 
 
-def test_a_run_moves_the_one_before_it_aside(provider: Simulator, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    out.mkdir()
-    (out / "summary.json").write_text("{}")
-    more = ("--targets", str(OPENAI))
-    _finish(_start(*_given(provider.url, out, *more), OPENAI_API_KEY="any"))
-    assert (tmp_path / "run.previous" / "summary.json").read_text() == "{}"
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--requests", "abc"), "REQUESTS=abc"),
+        (("--requests", "0"), "REQUESTS=0"),
+        (("--requests", "1; echo injected"), "REQUESTS=1; echo injected"),
         (("--users", "0"), "USERS=0"),
+        (("--users=-1",), "USERS=-1"),
+        (("--users", "1.5"), "USERS=1.5"),
+        (("--seed", "x"), "SEED=x"),
+        (("--workers", "0"), "WORKERS=0"),
         (("--profile", "nonsense"), "PROFILE=nonsense"),
         (("--rate", "fast"), "RATE=fast"),
         (("--corpus", "/nowhere.jsonl"), "CORPUS=/nowhere.jsonl"),
         (("--targets", "/nowhere.toml"), "TARGETS=/nowhere.toml"),
         (("--legacy-url", "http://127.0.0.1:9"), "go together"),
+        (("--streaming-url", "http://127.0.0.1:9/"), "go together"),
+        (("--legacy-url", "not a url"), "LEGACY_URL=not a url"),
         (("--legacy-url", "ftp://x", "--streaming-url", "ftp://x"), "LEGACY_URL=ftp://x"),
     ],
 )
 def test_a_bad_option_is_one_line_before_anything_starts(
-    options: tuple[str, ...], said: str, tmp_path: Path
+    options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    status, printed, errors = _finish(_start("run", "--out", str(out), *options))
+    status = main(["run", "--out", str(out), *options])
+    printed, errors = capsys.readouterr()
     assert (status, printed) == (2, "")
     assert said in errors
     assert errors.count("\n") == 1
@@ -130,11 +159,10 @@ def test_an_unreachable_url_is_named(tmp_path: Path) -> None:
     assert f"LEGACY_URL={url}: cannot be reached" in errors
 
 
-def test_a_malformed_corpus_line_is_named(tmp_path: Path) -> None:
+def test_a_malformed_corpus_line_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text('{"prompt": "fine"}\n{"prompt": 5}\n')
-    status, _, errors = _finish(
-        _start("run", "--corpus", str(corpus), "--out", str(tmp_path / "run"))
-    )
-    assert status == 2
-    assert f"{corpus}:2" in errors
+    assert main(["run", "--corpus", str(corpus), "--out", str(tmp_path / "run")]) == 2
+    assert f"{corpus}:2" in capsys.readouterr().err

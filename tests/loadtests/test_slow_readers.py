@@ -15,15 +15,17 @@ import msgspec
 import psutil
 import pytest
 
+from loadtests.__main__ import main
 from loadtests.drink import LAST_CHUNK
 from loadtests.reporting.reader_claims import ARTICLE_QUEUE_KIB, Memory, b3
 from loadtests.slow_readers import most_queued_kib, summarise
 from loadtests.unread.holding import RECEIVE_BUFFER, held, were_cut
 from loadtests.unread.relays import NAMES, OURS, RECIPE, recipe_queued
 from loadtests.unread.sock_diag import Link, links
-from loadtests.unread.standstill import Cut, Held, Plan, cut, hold
+from loadtests.unread.standstill import Cut, Held
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.timeout(300)  # four relays, one after the other, on a busy machine
 HELD = Held(
     held_s=60.0,
     clients=4,
@@ -51,6 +53,13 @@ CUT = Cut(
     rss_again_kib=155.0,
     rss_kib=90.0,
 )
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is read of a summary.json."""
+
+    relays: dict[str, Held]
+    cut: Cut
 
 
 def _summary(ours: Held = HELD, was_cut: Cut = CUT) -> dict[str, object]:
@@ -175,27 +184,52 @@ def test_the_clients_kernel_takes_next_to_nothing() -> None:
     assert 0 < taken <= 2 * RECEIVE_BUFFER
 
 
-def test_our_stack_stops_reading_and_lets_go(tmp_path: Path) -> None:
-    told: list[str] = []
-    ours = hold(OURS, Plan(3, 5, tmp_path), told.append)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
+    """Where a small run has left its figures, and how it ended."""
+    out = tmp_path_factory.mktemp("whole")
+    run = _start("--clients", "2", "--hold", "3", "--out", str(out))
+    printed, errors = run.communicate(timeout=250)
+    return out / "summary.json", run.returncode, printed, errors
+
+
+@pytest.fixture
+def kept(whole: tuple[Path, int, str, str]) -> Kept:
+    path, _, _, errors = whole
+    assert path.exists(), errors
+    return msgspec.json.decode(path.read_bytes(), type=Kept)
+
+
+def test_our_stack_stops_reading_and_lets_go(kept: Kept) -> None:
+    ours = kept.relays[OURS]
+    assert (ours.clients, ours.served) == (2, 2)
     assert (ours.grows, ours.left_open) == (False, 0)
     assert 0 < ours.queued_peak_kib <= most_queued_kib()
     assert ours.downstream_kib > ours.queued_kib
     assert 0 < ours.tokens < 20_000
 
 
-def test_what_the_recipe_holds_is_found_from_outside(tmp_path: Path) -> None:
-    recipe = hold(RECIPE, Plan(2, 2, tmp_path), print)
+def test_what_the_recipe_holds_is_found_from_outside(kept: Kept) -> None:
+    recipe = kept.relays[RECIPE]
     # uvicorn waits with the next token once 64 KiB are in its transport.
     assert recipe.queued_peak_kib > 32
     assert recipe.upstream_kib > 0
 
 
-def test_the_send_timeout_cuts_every_one_of_them(tmp_path: Path) -> None:
-    was = cut(Plan(3, 5, tmp_path))
-    assert (was.cut, was.answers_in_flight, was.queued_bytes) == (3, 0, 0)
+def test_the_send_timeout_cuts_every_one_of_them(kept: Kept) -> None:
+    was = kept.cut
+    assert (was.cut, was.answers_in_flight, was.queued_bytes) == (2, 0, 0)
     assert was.kernel_bytes == 0
     assert was.seconds is not None
+
+
+def test_the_whole_of_it_keeps_its_figures(whole: tuple[Path, int, str, str]) -> None:
+    path, status, printed, errors = whole
+    summary = json.loads(path.read_bytes())
+    assert list(summary["relays"]) == list(NAMES)
+    assert [claim["id"] for claim in summary["claims"]] == ["B3"]
+    assert status == (0 if summary["holds"] else 1), errors
+    assert str(path) in printed
 
 
 def _start(*options: str) -> subprocess.Popen[str]:
@@ -217,10 +251,13 @@ def _start(*options: str) -> subprocess.Popen[str]:
         (("--hold", "1.5"), "HOLD=1.5"),
     ],
 )
-def test_a_bad_option_is_one_line(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_a_bad_option_is_one_line(
+    options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
-    printed, errors = (run := _start("--out", str(out), *options)).communicate(timeout=60)
-    assert (run.returncode, printed, errors.count("\n")) == (2, "", 1)
+    status = main(["slow-readers", "--out", str(out), *options])
+    printed, errors = capsys.readouterr()
+    assert (status, printed, errors.count("\n")) == (2, "", 1)
     assert said in errors
     assert not out.exists()
 
@@ -240,13 +277,3 @@ def test_an_interrupted_hold_stops_what_it_started(tmp_path: Path) -> None:
     assert not (tmp_path / "summary.json").exists()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert alive == []
-
-
-def test_the_whole_of_it_keeps_its_figures(tmp_path: Path) -> None:
-    run = _start("--clients", "1", "--hold", "1", "--out", str(tmp_path))
-    printed, errors = run.communicate(timeout=110)
-    summary = json.loads((tmp_path / "summary.json").read_bytes())
-    assert list(summary["relays"]) == list(NAMES)
-    assert [claim["id"] for claim in summary["claims"]] == ["B3"]
-    assert run.returncode == (0 if summary["holds"] else 1), errors
-    assert str(tmp_path / "summary.json") in printed

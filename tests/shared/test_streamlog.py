@@ -396,9 +396,9 @@ def families(names: Sequence[str], count: int, forks: int) -> list[str]:
 def test_processes_share_a_file_and_a_database_and_exit_without_closing(
     file: Path, database: Path
 ) -> None:
-    run_together([(name, file, database, 1000, 2, "") for name in ids(4, "p")])
-    expected = families(ids(4, "p"), 1000, 2)
-    assert len(expected) == 12_000
+    run_together([(name, file, database, 300, 2, "") for name in ids(4, "p")])
+    expected = families(ids(4, "p"), 300, 2)
+    assert len(expected) == 3_600
     assert each_once(lines(file), expected)
     assert each_once(rows(database), expected)
 
@@ -555,8 +555,9 @@ def test_a_pipe_that_nobody_reads_holds_up_neither_the_rows_nor_the_exit(databas
 
 
 def test_records_beyond_the_queue_are_dropped_and_counted_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(streamlog, "QUEUE_RECORDS", 4096)
     path = tmp_path / "place" / "answers.jsonl"
     log = StreamLog("fastapi_app", str(path))
     end(log, "held")
