@@ -85,6 +85,7 @@ def _uvicorn(listener: socket.socket, settings: Settings, options: argparse.Name
         http="fastapi_app.connection:Connection",
         access_log=False,
         ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # it would cost memory and time for each of many short messages
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not a dead one
         # The app has led its drain by then: nothing is left but connections that idle.

@@ -94,8 +94,8 @@ class MemoryStore:
             log.begin(time.time_ns() // 1_000_000)
             await self.append(log, [frame], end=True)
 
-    async def delivered(self, log: Log) -> None:
-        log.delivered = True
+    async def delivered(self, log: Log, ticket: str) -> None:
+        log.delivered = ticket
 
     async def away_s(self, log: Log) -> float:
         return 0.0 if log.readers else asyncio.get_running_loop().time() - log.left_at

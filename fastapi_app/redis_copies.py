@@ -75,12 +75,12 @@ class Copies:
         self.alone.discard(log)
 
     # region: taking
-    async def catch_up(self, scripts: Scripts, log: Log) -> bool:
-        """Reads what was written behind what is known; whether its end was delivered."""
+    async def catch_up(self, scripts: Scripts, log: Log) -> str:
+        """Reads what was written behind what is known; the ticket by which its end was delivered."""
         keys = (key(log.session_id, "log"), key(log.session_id, "delivered"))
         frames, ended, delivered = await scripts.read(keys, log.last_id)
         self.take(log, frames, ended=bool(ended))
-        return bool(delivered)
+        return str(delivered, "ascii")
 
     def take(self, log: Log, frames: bytes, *, ended: bool) -> None:
         """Puts frames as `read.lua` gives them behind those that are known."""

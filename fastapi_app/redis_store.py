@@ -106,12 +106,12 @@ class RedisStore:
         self._tail.changed.set()
         return log
 
-    async def delivered(self, log: Log) -> None:
-        if not log.delivered:
-            log.delivered = True
+    async def delivered(self, log: Log, ticket: str) -> None:
+        if log.delivered != ticket:
+            log.delivered = ticket
             with suppress(StoreUnavailable):
                 name = key(log.session_id, "delivered")
-                await self._pipe.ask("SET", name, 1, "PX", self._keep_ms)
+                await self._pipe.ask("SET", name, ticket, "PX", self._keep_ms)
 
     async def away_s(self, log: Log) -> float:
         now = asyncio.get_running_loop().time()

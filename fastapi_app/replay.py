@@ -25,7 +25,8 @@ LEAST_RECONNECT_MS = 500
 class Log:
     """The frames of one answer; the oldest go first when they are more than `most_bytes`.
 
-    `left_at` is the time of the loop at which its last reader left.
+    `left_at` is the time of the loop at which its last reader left, `delivered` the ticket, as a SHA-256, by
+    which a client was given the end.
     """
 
     def __init__(self, session_id: str, most_bytes: int) -> None:
@@ -38,7 +39,7 @@ class Log:
         self.epoch = 0
         self.last_seq = 0
         self.ended = False
-        self.delivered = False
+        self.delivered = ""
         self.readers: set[Cursor] = set()
         self.left_at = asyncio.get_running_loop().time()
 

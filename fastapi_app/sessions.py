@@ -37,21 +37,23 @@ class Sessions:
         """
         self._held.drain.check()
         log = await self.store.follow(session.id)
-        if log.ended and (last_id == log.last_id or (log.delivered and not last_id)):
+        # EventSource comes back with its last id; without one, the very URL that had the end has nothing more.
+        has_all = last_id == log.last_id if last_id else log.delivered == session.ticket
+        if log.ended and has_all:
             return None
         reader = Cursor(log, last_id, session.request_id, self._held.settings)
         try:
             await self._have_made(session, log, charge=charge)
         except BaseException:
-            await self.leave(reader, done=False)
+            await self.leave(session, reader, done=False)
             raise
         return reader
 
-    async def leave(self, reader: Cursor, *, done: bool) -> None:
+    async def leave(self, session: Session, reader: Cursor, *, done: bool) -> None:
         """The reader reads no more; `done` when it has all that it was to be given."""
         reader.close()
         if done and reader.has_end:
-            await self.store.delivered(reader.log)
+            await self.store.delivered(reader.log, session.ticket)
         self._forget(reader.log)
 
     async def stop(self, session: Session, error: ServiceError) -> None:
@@ -80,21 +82,26 @@ class Sessions:
         if log.ended or session.id in self._generations or self._held.drain.draining:
             return
         async with AsyncExitStack() as taken:
-            taken.enter_context(self._held.slots.taken())
             if not await self.store.claim(log):
                 return
             taken.push_async_callback(self.store.release, log)
-            await self._take_place(session, log, taken)
-            if charge:
-                await self._held.limiter.admit(session.user)
+            try:
+                await self._take_places(session, log, taken)
+                if charge:
+                    await self._held.limiter.admit(session.user)
+            except ServiceError as error:
+                for reader in tuple(log.readers):  # those who came meanwhile wait for this answer
+                    reader.fail(error, session.request_id)
+                raise
             generation = Generation(self._held, session, log, self.store)
             self._generations[session.id] = generation
             making = asyncio.create_task(self._make(generation, session.id, log, taken.pop_all()))
         self._running.add(making)
         making.add_done_callback(self._running.discard)
 
-    async def _take_place(self, session: Session, log: Log, taken: AsyncExitStack) -> None:
-        """An answer that is taken over may have one already: its worker was killed, and gave none back."""
+    async def _take_places(self, session: Session, log: Log, taken: AsyncExitStack) -> None:
+        """The user's of an answer that is taken over may be held: its worker was killed, and gave none back."""
+        taken.enter_context(self._held.slots.taken())
         try:
             await taken.enter_async_context(self._held.limiter.answering(session.user))
         except TooManyAnswers:

@@ -74,8 +74,8 @@ class Store(Protocol):
     async def end(self, session_id: str, frame: bytes) -> None:
         """Puts an end behind the others, whoever makes the answer."""
 
-    async def delivered(self, log: Log) -> None:
-        """A client has been given the end."""
+    async def delivered(self, log: Log, ticket: str) -> None:
+        """A client with this ticket, as a SHA-256, has been given the end."""
 
     async def away_s(self, log: Log) -> float:
         """For how long nobody has read the log, on any worker."""

@@ -171,5 +171,5 @@ class _SessionStream(Response):
             with held.drain.counting(writer):
                 await writer.run(receive, send, start)
         finally:
-            await self._sessions.leave(reader, done=writer.outcome == "finished")
+            await self._sessions.leave(self._session, reader, done=writer.outcome == "finished")
             await writer.left()

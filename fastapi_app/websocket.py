@@ -2,8 +2,8 @@
 
 The first message says what is wanted: `{"session_id", "ticket", "last_event_id"}` for a session's stream, or
 `{"request": ChatRequest}` for an answer that ends with the connection. `{"stop": true}` ends it. Each message
-of ours is `{"id", "event", "data"}`; the close behind the last one is 1000, or 1008 and 1013 (RFC 6455, 7.4)
-where a `failure` has said why there is no answer.
+of ours is `{"id", "event", "data"}`, heartbeats (`ping`) included; the close behind the last one is 1000, or
+1008 and 1013 (RFC 6455, 7.4) where a `failure` has said why there is no answer.
 """
 
 import asyncio
@@ -41,6 +41,8 @@ from .tickets import new_session, opened
 api = APIRouter()
 
 T = TypeVar("T")
+# A page is not shown the pings of its browser, and takes a long silence for a dead connection.
+PING = '{"id":null,"event":"ping","data":null}'
 DONE, POLICY, TRY_AGAIN = 1000, 1008, 1013
 
 
@@ -138,7 +140,7 @@ class _Conversation:
             if asked.own and not reader.has_end:
                 slow = isinstance(wrote, TimeoutError)
                 await self._sessions.stop(session, SlowReader() if slow else ReaderLost())
-            await self._sessions.leave(reader, done=wrote is None)
+            await self._sessions.leave(session, reader, done=wrote is None)
             if asked.own:
                 await self._sessions.store.drop(session, None)  # nobody has its ticket
         if wrote is not None and listening.done() and not listening.cancelled():
@@ -193,15 +195,18 @@ class _Conversation:
             raise
 
     async def _write(self, reader: Cursor) -> None:
+        most_s, heartbeat = self._held.settings.send_timeout_s, False
         while True:
             ended = reader.ended
-            for framed in reader.frames():
-                async with asyncio.timeout(self._held.settings.send_timeout_s):
-                    await self._socket.send_text(message(framed))
+            messages = [message(framed) for framed in reader.frames()]
+            for text in messages or [PING] * heartbeat:
+                async with asyncio.timeout(most_s):
+                    await self._socket.send_text(text)
             if ended:
-                async with asyncio.timeout(self._held.settings.send_timeout_s):
+                async with asyncio.timeout(most_s):
                     await self._socket.close(DONE)
                 return
+            heartbeat = True
             await reader.due()
 
     async def _listen(self, session: Session) -> None:

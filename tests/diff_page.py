@@ -101,7 +101,7 @@ def complaints(html: str, root: Path) -> list[str]:
     return [
         *(f"{link} leads nowhere" for link in _dead(page)),
         *(f"the id {one} is there twice" for one in page.ids if page.ids.count(one) > 1),
-        *(f"loads {one}" for one in [*page.loads, *re.findall(r"@import.*|url\(.*", html)]),
+        *(f"loads {one}" for one in [*page.loads, *re.findall(r"@import.*|(?<!\w)url\(.*", html)]),
         *(line for app in (LEFT, RIGHT) for line in _missing(page, root, app)),
         *(f"{name}: not every difference is marked" for name in _unmarked(page, root)),
     ]

@@ -115,7 +115,8 @@ def test_every_line_of_the_diff_is_on_its_side(untouched: Path, page: Page) -> N
         found += len(changed)
     alone = re.findall(r"^Only in (\w+): (.+)$", result.stdout, re.MULTILINE)
     assert found > 100
-    assert {f"{app}/{name}" for app, name in alone} <= page.sides.keys()
+    files = {f"{app}/{name}" for app, name in alone if (untouched / app / name).is_file()}
+    assert files <= page.sides.keys()
 
 
 def test_a_hunk_links_to_its_step_and_its_differences_and_back(page: Page) -> None:
@@ -129,7 +130,7 @@ def test_a_hunk_links_to_its_step_and_its_differences_and_back(page: Page) -> No
     assert {"#hunk-delivery.py-deliver", "#hunk-fastapi_app-sse.py-frames"} <= {
         *links["guide-stream-it"]
     }
-    assert {"#guide-stream-it", "#hunk-fastapi_app-stream.py-writer"} <= {*links["ledger"]}
+    assert {"#guide-stream-it", "#hunk-fastapi_app-stream.py-producer"} <= {*links["ledger"]}
 
 
 def test_what_the_guide_does_not_show_is_said(page: Page) -> None:
@@ -172,7 +173,7 @@ def test_a_mutated_copy_shows_the_mutated_line(root: Path, app: str) -> None:
     side = Page(html).sides[f"{app}/auth.py"]
     mutated = [n for n, line in enumerate(side.lines) if "X-Mutant" in line]
     assert [side.changed[n] for n in mutated] == [True]
-    assert "<mark>X</mark>" in html or '<mark><i class="s">X-Mutant</i></mark>' in html
+    assert re.search(r"<mark>(?:(?!</mark>).)*X", html)
     assert complaints(html, root) == []
 
 

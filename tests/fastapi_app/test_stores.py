@@ -232,9 +232,9 @@ async def test_what_one_writes_the_other_reads_at_once(here: Worker, there: Work
     await until(lambda: copy.ended)
     assert copy.read(0) == log.read(0)
     assert not any(other.last_seq for other in others)
-    await there.store.delivered(copy)
+    await there.store.delivered(copy, "t")
     fresh = await there.store.follow("read")
-    assert fresh.delivered
+    assert fresh.delivered == "t"
 
 
 async def test_a_copy_of_what_was_cut_is_bounded_too(
@@ -346,7 +346,7 @@ async def test_an_answer_is_taken_over_though_its_killed_worker_still_holds_its_
         assert cursor is not None
         await until(lambda: cursor.log.ended)
     assert "".join(map(text_of, cursor.log.read(0))) == "ab"
-    await among.leave(cursor, done=True)
+    await among.leave(made("begun"), cursor, done=True)
     await among.close()
     for one in (held, killed):
         await one.close()
@@ -398,7 +398,7 @@ async def test_keys_go_by_themselves(here: Worker, keys: "Redis", settings: Sett
     await here.store.add(made("named"), "k")
     await here.store.append(log, [END], end=True)
     await here.store.release(log)
-    await here.store.delivered(log)
+    await here.store.delivered(log, "t")
     found = await keys.keys()
     assert len(found) >= 5
     for name in found:

@@ -140,6 +140,8 @@ function byWebSocket(source: Source, sink: Sink, signal: AbortSignal): Promise<v
     socket.onclose = over;
     socket.onmessage = ({ data }: MessageEvent<string>) => {
       const message = parsed(data) as { id: string | null; event: string; data: unknown } | null;
+      sink.alive();
+      if (message && !NAMES.includes(message.event)) return;
       lastId = message?.id ?? lastId;
       if (!message || !sink.take({ name: message.event, data: message.data, lastId })) over();
     };
