@@ -10,7 +10,6 @@ from tests.fastapi_app.session_client import (
 )
 from tests.servers import Server
 
-
 ANN, BOB = "key-of-ann-never-log-this", "key-of-bob-never-log-this"
 KEYS = api_keys(ann=ANN, bob=BOB)
 PROMPT = "a-prompt-that-must-stay-private"
