@@ -43,9 +43,11 @@ guide-check: .venv/.installed ## the guide says what the code and the committed 
 	@$(COG) --check --diff migration_guide.md
 
 test: .venv/.installed ## the whole suite on FastAPI 0.115.14
+	@.ci/packages
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-latest: .venv-latest/.installed ## the apps and the faults on the current FastAPI and Starlette
+	@.ci/packages
 	.venv-latest/bin/python -m pytest $(ON_LATEST) -k "not legacy_flask" $(PYTEST_ARGS)
 
 compare: .venv/.installed ## the same 10,000 requests against both stacks, then the comparison (about 20 minutes)

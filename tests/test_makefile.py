@@ -153,3 +153,34 @@ def test_a_newer_lock_rebuilds_the_environment(ready: Path) -> None:
     stamp = (ready / ".venv/.installed").stat()
     os.utime(ready / "requirements.lock", (stamp.st_atime + 1, stamp.st_mtime + 1))
     assert _make(ready, "--question", ".venv/.installed").returncode == 1
+
+
+def _lacking(folder: Path, *here: str) -> dict[str, str]:
+    """An environment in which only these programs are found, beside what a shell needs."""
+    tools = folder / "tools"
+    for name in ("bash", "id", *here):
+        found = shutil.which(name) or "/bin/true"
+        (tools / name).parent.mkdir(exist_ok=True)
+        (tools / name).symlink_to(found)
+    return {"PATH": str(tools)}
+
+
+def test_what_is_missing_and_cannot_be_installed_is_said_in_one_line(tmp_path: Path) -> None:
+    here = ("make", "cc", "nginx", "node", "npm", "prlimit", "ip", "python3")
+    script = (ROOT / ".ci/packages").read_text("utf-8").replace(":/usr/sbin:/sbin", "")
+    result = subprocess.run(
+        ["bash", "-c", script],
+        env=_lacking(tmp_path, *here),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    [line] = result.stderr.splitlines()
+    assert "redis-server chromium" in line
+    assert "nginx" not in line
+
+
+def test_nothing_is_said_when_nothing_is_missing() -> None:
+    result = subprocess.run([ROOT / ".ci/packages"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
