@@ -115,7 +115,7 @@ CASES = [
     _query("number out of range", f"?prompt={SECRET}&temperature=3", "temperature"),
     _path("unknown path", "GET", "/nothing"),
     _path("unknown path by POST", "POST", "/nothing"),
-    _path("root", "GET", "/"),
+    _path("a page of the root", "GET", "/index.html"),
     _path("slash at the end", "GET", f"/chat/?prompt={SECRET}"),
     _path("static files", "GET", "/static/app.js"),
     _path("climbing", "GET", "/static/../../etc/passwd"),
