@@ -113,10 +113,11 @@ def test_every_sample_says_what_came(server: Metronome, tmp_path: Path) -> None:
 def test_users_start_staggered_and_keep_their_connections(
     server: Metronome, tmp_path: Path
 ) -> None:
-    samples = follow(planned(tmp_path, server.url, 20, users=4, stagger_s=0.8))
+    samples = follow(planned(tmp_path, server.url, 20, users=4, stagger_s=0.08))
     firsts = sorted(sample.start_ns for sample in samples)[:4]
     gaps = [(after - before) / MS for before, after in pairwise(firsts)]
-    assert gaps == pytest.approx([200, 200, 200], abs=80)
+    assert gaps == pytest.approx([20, 20, 20], abs=16)
+    assert sum(gaps) == pytest.approx(60, abs=20)
     assert server.connections == 4
 
 
