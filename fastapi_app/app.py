@@ -29,10 +29,11 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         await asyncio.to_thread(gc.collect)
         # What is imported by now never becomes garbage; looking through it would stall every stream.
         gc.freeze()
-        app.state.sessions = sessions = open_sessions(services)
+        app.state.sessions = sessions = open_sessions(services) if settings.resumable else None
         with services.drain.ahead_of_uvicorn():
             yield {REQUEST_TIMEOUT_S: settings.request_timeout_s}
-        await sessions.close()
+        if sessions is not None:
+            await sessions.close()
         await services.close()
 
     app = FastAPI(title="Chat", lifespan=lifespan, redirect_slashes=False)

@@ -100,9 +100,6 @@ class MemoryStore:
     async def away_s(self, log: Log) -> float:
         return 0.0 if log.readers else asyncio.get_running_loop().time() - log.left_at
 
-    def forget(self, log: Log) -> None:
-        """It is kept for as long as its session."""
-
     async def close(self) -> None: ...
 
     # region: keeping

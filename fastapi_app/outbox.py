@@ -4,10 +4,10 @@ import asyncio
 
 from shared.errors import ServiceError
 from shared.record import Outcome
-from shared.schemas import Delta, Done, Event, Failure
+from shared.schemas import Delta, Done, Event
 from shared.settings import Settings
 
-from .sse import PING, Coalescer
+from .sse import PING, Coalescer, failure
 from .watchdog import Watchdog
 
 
@@ -73,13 +73,7 @@ class Outbox:
             return
         if not self._begun:
             self.refusal = error
-        failure = Failure(
-            code=error.code,
-            message=error.message,
-            request_id=request_id,
-            retryable=error.retryable,
-        )
-        self._end(failure, error.outcome, error.code)
+        self._end(failure(error, request_id), error.outcome, error.code)
 
     def close(self) -> None:
         """Nobody reads any more."""

@@ -124,9 +124,6 @@ class RedisStore:
         # While Redis is away, those whom it knew of are still taken to be there for their grace.
         return max(0.0, min(here_s, now - self._read_at.get(log, now)))
 
-    def forget(self, log: Log) -> None:
-        """A client that was dropped is about to come back: the beat forgets it after a while."""
-
     # region: writing
     async def claim(self, log: Log) -> bool:
         if not self._copies.is_followed(log):

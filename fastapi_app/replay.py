@@ -12,10 +12,9 @@ from itertools import islice
 
 from shared.errors import HistoryLost, ServiceError
 from shared.record import Outcome
-from shared.schemas import Failure
 from shared.settings import Settings
 
-from .sse import encode, identified
+from .sse import encode, failure, identified
 from .watchdog import Watchdog
 
 LEAST_RECONNECT_MS = 500
@@ -170,15 +169,8 @@ class Cursor:
 
 
 def failure_frame(error: ServiceError, request_id: str) -> bytes:
-    """The frame of the `failure` that says this error."""
-    return encode(
-        Failure(
-            code=error.code,
-            message=error.message,
-            request_id=request_id,
-            retryable=error.retryable,
-        )
-    )
+    """The frame of the event that says this error."""
+    return encode(failure(error, request_id))
 
 
 def _reconnect_ms(most_s: float) -> int:

@@ -54,7 +54,6 @@ class Sessions:
         reader.close()
         if done and reader.has_end:
             await self.store.delivered(reader.log, session.ticket)
-        self._forget(reader.log)
 
     async def stop(self, session: Session, error: ServiceError) -> None:
         """Ends the answer with this error, wherever it is made."""
@@ -95,7 +94,7 @@ class Sessions:
                 raise
             generation = Generation(self._held, session, log, self.store)
             self._generations[session.id] = generation
-            making = asyncio.create_task(self._make(generation, session.id, log, taken.pop_all()))
+            making = asyncio.create_task(self._make(generation, session.id, taken.pop_all()))
         self._running.add(making)
         making.add_done_callback(self._running.discard)
 
@@ -108,19 +107,12 @@ class Sessions:
             if not log.last_seq:
                 raise
 
-    async def _make(
-        self, generation: Generation, session_id: str, log: Log, taken: AsyncExitStack
-    ) -> None:
+    async def _make(self, generation: Generation, session_id: str, taken: AsyncExitStack) -> None:
         async with taken:
             try:
                 await generation.run()
             finally:
                 del self._generations[session_id]
-                self._forget(log)
-
-    def _forget(self, log: Log) -> None:
-        if not log.readers and log.session_id not in self._generations:
-            self.store.forget(log)
 
 
 def open_sessions(held: Services) -> Sessions:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared.errors import ServiceError
 from shared.schemas import Delta, Done, Event, Failure
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
@@ -36,6 +37,16 @@ def frame(text: str) -> bytes:
     except UnicodeEncodeError:
         data = _whole({"text": text})
     return _FRAME[Delta] % data
+
+
+def failure(error: ServiceError, request_id: str) -> Failure:
+    """The event that says this error."""
+    return Failure(
+        code=error.code,
+        message=error.message,
+        request_id=request_id,
+        retryable=error.retryable,
+    )
 
 
 def identified(framed: bytes, event_id: str) -> bytes:

@@ -80,7 +80,4 @@ class Store(Protocol):
     async def away_s(self, log: Log) -> float:
         """For how long nobody has read the log, on any worker."""
 
-    def forget(self, log: Log) -> None:
-        """Nobody reads or makes it here any more."""
-
     async def close(self) -> None: ...

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from limits import RateLimitItem
 
-from shared.errors import TooManyAnswers
+from shared.errors import RateLimited, TooManyAnswers
 
 
 class Window:
@@ -56,6 +56,15 @@ class Allowance:
         with self._lock:
             wait_s = self._window.admit(user, time.monotonic())
         return whole_seconds(wait_s) if wait_s else 0
+
+    def settle(self, user: str, wait_s: int | None) -> None:
+        """Counts a call as well that Redis has admitted, decides where it did not; raises RateLimited.
+
+        `wait_s` is Redis's word, None without one. So its loss gives nobody a second allowance.
+        """
+        own_wait_s = 0 if wait_s else self.admit(user)
+        if decided := own_wait_s if wait_s is None else wait_s:
+            raise RateLimited(decided)
 
     @contextmanager
     def place(self, user: str) -> Iterator[None]:

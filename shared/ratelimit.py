@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from limits import RateLimitItem, parse
 
 from shared.allowance import Allowance
-from shared.errors import RateLimited, TooManyAnswers
+from shared.errors import TooManyAnswers
 from shared.redis_limits import AsyncRedisLimits, RedisLimits
 from shared.redis_link import AsyncLink, Link, Unreachable
 from shared.settings import Settings
@@ -40,10 +40,7 @@ class Limiter:
         if self._shared is not None:
             with suppress(Unreachable):
                 wait_s = self._shared.admit(self._rate, user)
-        # What Redis admits counts here as well, so that its loss gives nobody a second allowance.
-        own_wait_s = 0 if wait_s else self._own.admit(user)
-        if wait_s := own_wait_s if wait_s is None else wait_s:
-            raise RateLimited(wait_s)
+        self._own.settle(user, wait_s)
 
     @contextmanager
     def answering(self, user: str) -> Iterator[None]:
@@ -95,10 +92,7 @@ class AsyncLimiter:
         if self._shared is not None:
             with suppress(Unreachable):
                 wait_s = await self._shared.admit(self._rate, user)
-        # What Redis admits counts here as well, so that its loss gives nobody a second allowance.
-        own_wait_s = 0 if wait_s else self._own.admit(user)
-        if wait_s := own_wait_s if wait_s is None else wait_s:
-            raise RateLimited(wait_s)
+        self._own.settle(user, wait_s)
 
     @asynccontextmanager
     async def answering(self, user: str) -> AsyncIterator[None]:

@@ -23,6 +23,7 @@ CONNECTIONS = 8  # questions under way; what comes on top waits here, and not in
 PAUSE_S = 1.0
 CONNECT_S, ANSWER_S = 0.03, 0.06  # of a thread; with both a decision is made within 100 ms
 TURN_S, TURNS = 0.006, 10  # of a task, for both together
+BY_ITSELF = "this process limits by itself"
 _PLAIN = {"protocol": 2, "driver_info": None}  # nothing is negotiated on a new connection
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -36,10 +37,14 @@ class Unreachable(Exception):
 
 
 class Breaker:
-    """Says whether Redis is asked, and logs when that changes; never an address with a password."""
+    """Says whether Redis is asked, and logs when that changes; never an address with a password.
 
-    def __init__(self, url: RedisDsn) -> None:
+    `meanwhile` says what goes on without it.
+    """
+
+    def __init__(self, url: RedisDsn, meanwhile: str) -> None:
         self._where = f"{url.host}:{url.port}"
+        self._meanwhile = meanwhile
         self._lock = threading.Lock()
         self._lost, self._again_at = False, 0.0
 
@@ -59,7 +64,7 @@ class Breaker:
             self._again_at = time.monotonic() + PAUSE_S
         if first:
             what = type(error).__name__
-            _log.warning("Redis at %s: %s; this process limits by itself", self._where, what)
+            _log.warning("Redis at %s: %s; %s", self._where, what, self._meanwhile)
 
     def answered(self) -> None:
         if not self._lost:
@@ -82,7 +87,7 @@ class Link:
             **_PLAIN,
         )
         self._gate = threading.Semaphore(CONNECTIONS)
-        self._breaker = Breaker(url)
+        self._breaker = Breaker(url, BY_ITSELF)
 
     def ask(self, question: Callable[[], _T]) -> _T:
         """The answer; raises Unreachable."""
@@ -112,14 +117,14 @@ class AsyncLink:
             **_PLAIN,
         )
         self._gate = asyncio.Semaphore(CONNECTIONS)
-        self._breaker = Breaker(url)
+        self._breaker = Breaker(url, BY_ITSELF)
 
     async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
         """The answer; raises Unreachable."""
         async with self._gate:
             self._breaker.check()
             try:
-                async with _patience():
+                async with patience(TURN_S, TURNS):
                     answer = await question()
             except (RedisError, OSError) as error:
                 self._breaker.failed(error)
@@ -132,23 +137,29 @@ class AsyncLink:
 
 
 @asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
-    """A timeout of TURNS times TURN_S, each in a turn of its own of the event loop.
+async def patience(turn_s: float, turns: int) -> AsyncIterator[Callable[[], None]]:
+    """A timeout of so many turns behind its start, and behind each call of what it gives.
 
-    A loop that was busy for long finds its timers due before it has read the answer that is there.
+    It counts turns of the event loop: one that was busy for long finds its timers due before it has read the
+    answer that is there.
     """
     loop = asyncio.get_running_loop()
-    timer = loop.call_later(TURN_S, lambda: turn(TURNS - 1))
+    left, timer = turns, loop.call_later(turn_s, lambda: turn())
 
-    def turn(left: int) -> None:
-        nonlocal timer
+    def turn() -> None:
+        nonlocal left, timer
+        left -= 1
         if left:
-            timer = loop.call_later(TURN_S, turn, left - 1)
+            timer = loop.call_later(turn_s, turn)
         else:
             limit.reschedule(loop.time())
 
+    def again() -> None:
+        nonlocal left
+        left = turns
+
     async with asyncio.timeout(None) as limit:
         try:
-            yield
+            yield again
         finally:
             timer.cancel()

@@ -1,9 +1,11 @@
-"""One server for all tests of sessions, and the two users who have keys."""
+"""What several suites share: a server of sessions and the two users who have keys, and a parser from npm."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.fastapi_app.readers import Reader, eventsource_parser
 from tests.fastapi_app.session_client import (
     Site,
 )
@@ -31,3 +33,12 @@ def ann(server: Server) -> Site:
 @pytest.fixture
 def bob(server: Server) -> Site:
     return Site(server.url, BOB)
+
+
+@pytest.fixture(scope="module")
+def npm() -> Iterator[Reader]:
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        pytest.skip("eventsource-parser needs node and npm; on Debian: apt-get install nodejs npm")
+    with eventsource_parser(node) as reader:
+        yield reader

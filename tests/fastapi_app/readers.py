@@ -1,12 +1,9 @@
 """Parsers of server-sent events that know nothing of our encoder: each a function of a stream in chunks."""
 
-import hashlib
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,18 +11,12 @@ from httpx_sse import EventSource
 
 from loadtests.sse_reader import SseReader
 from tests.fastapi_app.whatwg import Dispatched, parse
+from tests.npm import installed
 
 Reader = Callable[[Sequence[bytes]], list[Dispatched]]
 
 SOURCE = Path(__file__).parent / "eventsource"
-FILES = (".npmrc", "package.json", "package-lock.json", "reader.mjs")
-BUILD = Path(__file__).parents[2] / "build"
-NPM_S = 90.0
 STOP_S = 5.0
-
-
-class InstallFailed(Exception):
-    """npm could not install what package-lock.json names."""
 
 
 def by_the_standard(chunks: Sequence[bytes]) -> list[Dispatched]:
@@ -49,9 +40,11 @@ def by_httpx_sse(chunks: Sequence[bytes]) -> list[Dispatched]:
 
 @contextmanager
 def eventsource_parser(node: str) -> Iterator[Reader]:
-    """The npm package eventsource-parser, in a node that stays; raises InstallFailed."""
+    """The npm package eventsource-parser, in a node that stays; raises NpmFailed."""
     with subprocess.Popen(
-        [node, _installed() / "reader.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [node, installed(SOURCE, "reader.mjs") / "reader.mjs"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -69,30 +62,3 @@ def eventsource_parser(node: str) -> Iterator[Reader]:
         finally:
             requests.close()
             child.wait(STOP_S)
-
-
-def _installed() -> Path:
-    """The folder with the reader and its packages; made once for each state of its files."""
-    state = hashlib.sha256(b"\0".join((SOURCE / name).read_bytes() for name in FILES))
-    folder = BUILD / f"eventsource-{state.hexdigest()[:16]}"
-    if not folder.exists():
-        BUILD.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD) as place:
-            fresh = Path(place) / folder.name
-            fresh.mkdir()
-            for name in FILES:
-                shutil.copy(SOURCE / name, fresh)
-            _install(fresh)
-            # Of two test runs at once, one comes second.
-            with suppress(OSError):
-                fresh.rename(folder)
-    return folder
-
-
-def _install(folder: Path) -> None:
-    command = ["npm", "ci", "--prefer-offline", "--no-progress"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=NPM_S
-    )
-    if done.returncode:
-        raise InstallFailed(f"{' '.join(command)}: {done.stderr}")

@@ -1,7 +1,5 @@
 """No text and no id can forge a frame: four parsers read back what went in, and no more."""
 
-import shutil
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -16,7 +14,6 @@ from tests.fastapi_app.readers import (
     by_httpx_sse,
     by_sse_reader,
     by_the_standard,
-    eventsource_parser,
 )
 from tests.fastapi_app.whatwg import Dispatched
 from tests.shared.llm.bodies import cut
@@ -30,15 +27,6 @@ EXAMPLES = 120
 A_BYTE_EACH = range(100_000)
 
 streams = st.lists(st.tuples(st.booleans(), sent), max_size=6)
-
-
-@pytest.fixture(scope="module")
-def npm() -> Iterator[Reader]:
-    node = shutil.which("node")
-    if node is None or shutil.which("npm") is None:
-        pytest.skip("eventsource-parser needs node and npm; on Debian: apt-get install nodejs npm")
-    with eventsource_parser(node) as reader:
-        yield reader
 
 
 @pytest.fixture(scope="module", params=[*READERS, "eventsource_parser"])

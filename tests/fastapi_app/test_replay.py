@@ -1,8 +1,7 @@
 """The log of an answer and its readers: who comes back gets what is missing, once, or is told of the loss."""
 
 import asyncio
-import shutil
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import httpx
@@ -22,7 +21,6 @@ from tests.fastapi_app.readers import (
     Reader,
     by_sse_reader,
     by_the_standard,
-    eventsource_parser,
 )
 from tests.fastapi_app.session_client import data, frames
 from tests.fastapi_app.whatwg import Dispatched, parse
@@ -411,15 +409,6 @@ def test_what_was_joined_is_taken_apart(stream: list[Sent]) -> None:
     assert apart(b"".join(framed)) == framed
     said = [whole(one.event.text) if isinstance(one.event, Delta) else "" for one in stream]
     assert [text_of(one) for one in framed] == said
-
-
-@pytest.fixture(scope="module")
-def npm() -> Iterator[Reader]:
-    node = shutil.which("node")
-    if node is None or shutil.which("npm") is None:
-        pytest.skip("eventsource-parser needs node and npm; on Debian: apt-get install nodejs npm")
-    with eventsource_parser(node) as found:
-        yield found
 
 
 @pytest.fixture(scope="module", params=[*READERS, "eventsource_parser"])

@@ -22,7 +22,6 @@ from tests.servers import ROOT, Simulator
 
 UP_S, STOPPED_S = 90.0, 30.0
 COMMAND = [sys.executable, "-m", "loadtests", "demo"]
-PAGE = ROOT / "fastapi_app/page/index.html"
 
 
 @dataclass
@@ -100,7 +99,6 @@ def test_it_prints_one_address_to_open_and_what_else_there_is_below(demo: Demo) 
     ]
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason="the page is not built yet")
 def test_the_page_is_there_with_its_files_and_knows_the_batch_stack(demo: Demo) -> None:
     _, legacy, streaming = demo.urls
     page = send(streaming, "GET", "/")

@@ -285,7 +285,11 @@ async def test_a_lost_redis_is_decided_at_once_by_the_process_alone(
                     pass
                 async with tasked.answering("ada"):
                     pass
-    lost = [record.getMessage() for record in caplog.records if "limits by itself" in record.msg]
+    lost = [
+        record.getMessage()
+        for record in caplog.records
+        if "limits by itself" in record.getMessage()
+    ]
     assert len(lost) == 2
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.npm import ROOT, WEB, NpmFailed, change, checkout, run
+from tests.npm import NpmFailed, run
+from tests.web.npm import WEB, change, checkout
 
-PAGE = ROOT / "fastapi_app/page"
+PAGE = WEB.parent / "fastapi_app/page"
 NAMES = {"index.html", "page.js", "page.css"}
 
 

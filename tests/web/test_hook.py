@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.npm import NpmFailed, change, checkout, run
+from tests.npm import NpmFailed, run
+from tests.web.npm import change, checkout
 
 MUTANTS = {
     "what comes twice is read twice": (
