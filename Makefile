@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Given as `make compare REQUESTS=500 USERS=100`. The shell, not make, expands the values ("$$REQUESTS"), so that no
 # character in them becomes a command; Python validates them before anything starts.
 VARIABLES := REQUESTS USERS PROFILE RATE OUT SEED CORPUS LEGACY_URL STREAMING_URL TARGETS WORKERS PROCESSES \
-  STREAMS ROUNDS LEVELS CLIENTS HOLD READERS PATIENCE WORDS EARLY SERVERS ONLY LONG MUTANT
+  STREAMS ROUNDS LEVELS CLIENTS HOLD READERS PATIENCE WORDS EARLY SERVERS ONLY LONG MUTANT PROXY
 OPTIONS = $(foreach name,$(VARIABLES),$${$(name):+"--$(shell echo $(name) | tr A-Z_ a-z-)=$$$(name)"})
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES) PYTHON PORT PYTEST_ARGS -%,$(GIVEN))
@@ -24,14 +24,14 @@ COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!-
 
 .DEFAULT_GOAL := help
 .PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator \
-  bench-limiter faults slow-readers readers parity pitfalls demo serve-legacy serve-streaming simulate diff results lock clean
+  bench-limiter faults slow-readers readers parity pitfalls knobs drops myths rolling proxy deploy-check demo serve-legacy serve-streaming simulate diff results lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 install: .venv/.installed ## build .venv from requirements.lock (every target does it when needed)
 
-check: guide-check ## lint, format, strict types, import contracts, mirror, guide
+check: guide-check deploy-check ## lint, format, strict types, import contracts, mirror, guide, deploy/
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_mirror.py tests/test_security.py
 
@@ -43,6 +43,10 @@ guide: .venv/.installed ## write the listings, diffs, tables and figures of the 
 
 guide-check: .venv/.installed ## the guide says what the code and the committed figures say
 	@$(COG) --check --diff migration_guide.md
+
+deploy-check: .venv/.installed ## what deploy/ ships, as nginx -t, gunicorn and systemd-analyze see it
+	@.ci/packages
+	@$(BIN)/python -m loadtests deploy-check
 
 test: .venv/.installed ## the whole suite on FastAPI 0.115.14
 	@.ci/packages
@@ -79,6 +83,18 @@ slow-readers: .venv/.installed ## clients who read nothing: what they cost our s
 readers: .venv/.installed ## impatient readers: who gives up, and which tokens are paid for (READERS=400 PATIENCE=10)
 	@$(BIN)/python -m loadtests readers $(OPTIONS)
 
+knobs: .venv/.installed ## each knob between a token and its reader, alone and together, through nginx (STREAMS=250)
+	@$(BIN)/python -m loadtests knobs $(OPTIONS)
+
+drops: .venv/.installed ## a scaled day of silent stretches through an idle timeout, heartbeat on and off
+	@$(BIN)/python -m loadtests drops $(OPTIONS)
+
+rolling: .venv/.installed ## streams through nginx while each backend is drained, stopped and started again (STREAMS=200)
+	@$(BIN)/python -m loadtests rolling $(OPTIONS)
+
+myths: .venv/.installed ## what the articles say, what is so, and the line of evidence
+	@$(BIN)/python -m tests.pitfalls.myths $(OPTIONS)
+
 parity: .venv/.installed ## several hundred requests to both stacks: an unlisted difference fails (MUTANT=buffered)
 	@$(BIN)/python -m loadtests parity $(OPTIONS)
 
@@ -87,6 +103,9 @@ pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips ove
 
 demo: .venv/.installed ## the page that shows both stacks side by side, until Ctrl-C (PORT=8000 and the next two)
 	@$(BIN)/python -m loadtests demo $${PORT:+"--port=$$PORT"} $(OPTIONS)
+
+proxy: .venv/.installed ## nginx as deploy/ ships it, before both stacks, until Ctrl-C (PORT=8080, TLS on the next)
+	@$(BIN)/python -m loadtests proxy --port "$${PORT:-8080}" $(OPTIONS)
 
 serve-legacy: .venv/.installed ## the Flask stack on PORT (8001)
 	@$(BIN)/python -m legacy_flask --port "$${PORT:-8001}"

@@ -15,6 +15,11 @@ COMMANDS = {
     "faults": ("loadtests.faults", "every fault provoked for real, and its promise checked"),
     "slow-readers": ("loadtests.slow_readers", "clients who read nothing: what they cost a relay"),
     "readers": ("loadtests.readers", "impatient readers against both stacks: what is paid for"),
+    "knobs": ("loadtests.knobs", "each knob between a token and its reader, alone and together"),
+    "drops": ("loadtests.drops", "silent stretches through an idle timeout, heartbeat on and off"),
+    "rolling": ("loadtests.rolling", "streams through nginx while each backend is restarted"),
+    "proxy": ("loadtests.proxy", "nginx as deploy/ ships it, before both stacks, until Ctrl-C"),
+    "deploy-check": ("loadtests.deploy_check", "what deploy/ ships, as nginx and systemd see it"),
     "readme": ("loadtests.readme", "put the committed figures into the README"),
     "simulate": (
         "loadtests.simulator",
