@@ -18,6 +18,11 @@ from loadtests.processes import READY_S, Child, StartError, free_port
 CONF = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 NEEDED = ("nginx", "openssl")
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+CERTIFICATE = (
+    *("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+    *("-days", "30", "-subj", "/CN=localhost"),
+    *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+)
 PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 Change = tuple[str, str]
 """A line of the shipped configuration, or a part of one that stands there once, and what is in its place."""
@@ -29,7 +34,7 @@ class ChangeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where nginx listens on loopback: `plain` without TLS, `tls` with HTTP/2, `redirect` for what shall go there."""
+    """Where nginx listens on loopback: `plain` without TLS, `tls` with HTTP/2, `redirect` only points there."""
 
     plain: int
     tls: int
@@ -83,19 +88,21 @@ def changed(text: str, changes: Sequence[Change]) -> str:
 def rendered(
     text: str, home: Path, ports: Ports, streaming: Sequence[str], legacy: Sequence[str] = ()
 ) -> str:
-    """The shipped configuration for this machine; stacks are `host:port`, without a legacy one all is streaming.
+    """The shipped configuration for this machine; stacks are `host:port`.
 
-    Nothing else is changed, so what is tested is what is shipped; raises ChangeError.
+    Without a legacy one all goes to the streaming ones. Nothing else is changed, so what is tested is what is
+    shipped; raises ChangeError.
     """
-    temporary = "\n".join(f"  {name}_temp_path {home}/temporary;" for name in TEMPORARY)
+    # On one line, so that nginx names the lines of the shipped file.
+    temporary = " ".join(f"{name}_temp_path {home}/temporary;" for name in TEMPORARY)
     return changed(
         text,
         (
-            ("user www-data;\n", f"user {getpass.getuser()};\n" if os.geteuid() == 0 else ""),
+            ("user www-data;", f"user {getpass.getuser()};" if os.geteuid() == 0 else ""),
             ("pid /run/nginx.pid;", f"pid {home}/nginx.pid;"),
             ("error_log /var/log/nginx/", f"error_log {home}/"),
             ("access_log /var/log/nginx/", f"access_log {home}/"),
-            ("http {\n", f"http {{\n{temporary}\n"),
+            ("http {\n", f"http {{ {temporary}\n"),
             ("listen 80;", f"listen 127.0.0.1:{ports.redirect};"),
             ("listen 443 ssl", f"listen 127.0.0.1:{ports.tls} ssl"),
             ("listen 127.0.0.1:8080;", f"listen 127.0.0.1:{ports.plain};"),
@@ -145,12 +152,14 @@ def written(
     streaming: Sequence[str],
     legacy: Sequence[str] = (),
     changes: Sequence[Change] = (),
+    *,
+    shipped: Path = CONF,
 ) -> Path:
-    """The rendered configuration and a certificate in a folder; raises StartError, ChangeError."""
+    """The rendered configuration and a certificate in a folder; raises StartError, ChangeError, OSError."""
     home = folder.resolve()
     (home / "temporary").mkdir(parents=True, exist_ok=True)
     _certify(home)
-    text = changed(CONF.read_text("utf-8"), changes)
+    text = changed(shipped.read_text("utf-8"), changes)
     conf = home / "nginx.conf"
     hosts = [[urlsplit(url).netloc for url in urls] for urls in (streaming, legacy)]
     conf.write_text(rendered(text, home, ports, *hosts), "utf-8")
@@ -166,7 +175,7 @@ def program(name: str) -> str:
     """The path of a program, `/usr/sbin` included; raises StartError."""
     found = shutil.which(name, path=PLACES)
     if found is None:
-        raise StartError(f"there is no {name} here; on Debian: apt-get install {name}")
+        raise StartError(f"there is no {name} on this machine")
     return found
 
 
@@ -176,10 +185,7 @@ def _certify(home: Path) -> None:
     if chain.exists() and key.exists():
         return
     made = subprocess.run(
-        [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt"]
-        + ["ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(chain)],
+        (program("openssl"), "req", *CERTIFICATE, "-keyout", str(key), "-out", str(chain)),
         capture_output=True,
         check=False,
     )

@@ -83,8 +83,8 @@ def checked(given: argparse.Namespace) -> RunOptions:
         out=folder("OUT", given.out),
         seed=whole("SEED", given.seed, 0, 2**31),
         corpus=_file("CORPUS", given.corpus),
-        legacy_url=_url("LEGACY_URL", given.legacy_url),
-        streaming_url=_url("STREAMING_URL", given.streaming_url),
+        legacy_url=url("LEGACY_URL", given.legacy_url),
+        streaming_url=url("STREAMING_URL", given.streaming_url),
         targets=_file("TARGETS", given.targets),
         workers=whole("WORKERS", given.workers, 1, 64),
         processes=whole("PROCESSES", given.processes, 1, 64),
@@ -150,7 +150,7 @@ def _file(name: str, text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _url(name: str, text: str) -> str | None:
+def url(name: str, text: str) -> str | None:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise OptionError(f"{name}={text}: a URL such as http://127.0.0.1:8000 is needed")

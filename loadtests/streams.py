@@ -1,4 +1,4 @@
-"""Streams read by an event loop that looks at nothing while it reads: each read is stamped, and judged afterwards."""
+"""Streams read by an event loop that only stamps what it reads; what came is looked at afterwards."""
 
 import asyncio
 import ssl
