@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
@@ -31,7 +32,7 @@ Advance = Callable[[], None]
 class Finding:
     """What came of one request: the differences, and what is wrong with a stream in time, if it was `timed`.
 
-    `again` asks for a stream that looks wrong once more.
+    `again` asks for a stream that looks wrong once more. `proxy` is a header that tells of one on the way.
     """
 
     name: str
@@ -39,12 +40,14 @@ class Finding:
     shape: str | None = None
     timed: bool = False
     again: Callable[[int], Reply] | None = None
+    proxy: str = ""
 
 
 class Asker:
     """Two stacks by their addresses; `offered` are headers that go with every request of the corpus.
 
     `by_clock` looks at every long stream in time: not before a model that writes all of its answer at once.
+    `direct` is the streaming stack's own address, where a proxy stands before it; `trusted` are certificates.
     """
 
     def __init__(
@@ -54,11 +57,14 @@ class Asker:
         offered: Mapping[str, str] | None = None,
         *,
         by_clock: bool = True,
+        direct: str | None = None,
+        trusted: Path | None = None,
     ) -> None:
-        self._legacy, self._streaming = map(Address.of, urls)
+        self._legacy, self._streaming = (Address.of(url, trusted) for url in urls)
         self._targets = targets
         self._offered = offered
         self._by_clock = by_clock
+        self._direct = Address.of(direct) if direct else None
         self._reader = Reader(targets)
 
     def compared(self, probe: Probe) -> Finding:
@@ -92,7 +98,7 @@ class Asker:
     def timed(self, probe: Probe, upstream: Upstream) -> Finding:
         """A stream beside the batch answer, and beside the simulator's own stamps of it.
 
-        It is asked again when it does not look like a stream.
+        It is asked again when it does not look like a stream, and then without the proxy, if there is one.
         """
         ids = [f"{_id(probe.name)}-{number}" for number in range(TRIES)]
         legacy = self._ask(self._legacy, self._targets.legacy, probe, ids[0])
@@ -105,7 +111,21 @@ class Asker:
                 break
             reply = self._ask(self._streaming, self._targets.streaming, probe, request_id)
             found = self._against(reply, request_id, upstream)
+        if found is not None and self._direct is not None:
+            found = self._blamed(found, probe, f"{ids[0]}-direct", upstream)
         return Finding(probe.name, aparts, found, timed=True)
+
+    def _blamed(self, found: str, probe: Probe, request_id: str, upstream: Upstream) -> str:
+        """The same line, or one that names the proxy, if the stack by itself holds nothing back once."""
+        assert self._direct is not None
+        if not found.startswith(shape.HELD_BACK):
+            return found
+        for number in range(TRIES):
+            own_id = f"{request_id}-{number}"
+            reply = self._ask(self._direct, self._targets.streaming, probe, own_id)
+            if self._against(reply, own_id, upstream) is None:
+                return f"{shape.by_proxy(found)}; asked without it, the stack holds nothing back"
+        return found
 
     def _against(self, reply: Reply, request_id: str, upstream: Upstream) -> str | None:
         form = self._reader.form(reply)
@@ -138,10 +158,18 @@ class Asker:
         again: Callable[[int], Reply],
     ) -> Finding:
         """By the client's clock alone, which judges long answers and no other."""
+        finding = Finding(name, tuple(aparts), proxy=reply.proxy)
         arrival = Arrival.of(reply, self._reader)
         if not (self._by_clock and reply.streams and shape.can_judge(arrival)):
-            return Finding(name, tuple(aparts))
-        return Finding(name, tuple(aparts), shape.by_clock(arrival), timed=True, again=again)
+            return finding
+        return replace(finding, shape=self._held(reply), timed=True, again=again)
+
+    def _held(self, reply: Reply) -> str | None:
+        """By the clock; headers tell of a proxy, but not that the stack behind it is faultless."""
+        found = shape.by_clock(Arrival.of(reply, self._reader))
+        if found and reply.proxy:
+            return shape.by_proxy(found, f" ({reply.proxy}) or behind it")
+        return found
 
     def confirmed(self, found: Iterable[Finding]) -> list[Finding]:
         """Streams that look buffered are asked again with no other beside them, until one still does.
@@ -160,7 +188,7 @@ class Asker:
     def _alone(self, again: Callable[[int], Reply]) -> str | None:
         found = None
         for number in range(1, TRIES):
-            found = shape.by_clock(Arrival.of(again(number), self._reader))
+            found = self._held(again(number))
             if found is None:
                 break
         return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from loadtests import ledger
 from loadtests.equality import refused, surface
 from loadtests.equality.asking import Advance, Asker, Finding, asked
+from loadtests.equality.behind import Doors, Front, seen_behind_nginx
 from loadtests.equality.corpus import small_set
 from loadtests.equality.mutants import KEY
 from loadtests.equality.probes import Probe
@@ -22,6 +23,8 @@ from loadtests.targets import Targets, load_targets
 
 AT_ONCE, WITH_FAULTS, TIMED = 12, 28, 8
 """Requests at a time: of a small set, of the whole corpus, a part of which only waits, and of timed streams."""
+
+NGINX = "Server: nginx"
 
 ANSWERED = "both stacks answer, each in its own words"
 
@@ -71,6 +74,8 @@ def compare(
         return result if described.same_answers else replace(result, alike=ANSWERED)
     entries = load_ledger()
     found = asked(asker.compared, small_set(entries, requests), AT_ONCE, advance)
+    if any(one.proxy.startswith(NGINX) for one in found):
+        entries = seen_behind_nginx(entries)
     return _result(asker.confirmed(found), entries)
 
 
@@ -81,20 +86,27 @@ def examine(
     entries: Ledger,
     *,
     defect: type[Defect] | None = None,
+    front: Front | None = None,
     whole: bool = True,
     advance: Advance = lambda: None,
 ) -> ParityResult:
     """Our own stacks, up with `settings`: probes compared, then streams held against the simulator's stamps.
 
-    A proxy with the `defect` stands before the streaming stack; `whole` when the ledger may name no others.
+    A proxy with the `defect` stands before the streaming stack, and the `front` before both; `whole` when the
+    ledger may name no others. Raises StartError.
     """
     with contextlib.ExitStack() as running:
-        url = stage.stacks[STREAMING].url
+        own = stage.stacks[STREAMING].url
         if defect is not None:
-            url = running.enter_context(relayed(url, defect))
+            own = running.enter_context(relayed(own, defect))
+        doors, direct = Doors((stage.stacks[LEGACY].url, own)), None
+        if front is not None:
+            doors, direct = running.enter_context(front.before(*doors.urls)), own
+            entries = seen_behind_nginx(entries)
         key = {"Authorization": f"Bearer {KEY}"}
-        urls = (stage.stacks[LEGACY].url, url)
-        asker = Asker(urls, load_targets(), key, by_clock=False)
+        asker = Asker(
+            doors.urls, load_targets(), key, by_clock=False, direct=direct, trusted=doors.trusted
+        )
         found = asked(asker.compared, probes, WITH_FAULTS, advance)
         upstream = Upstream(stage.upstream)
         found += asked(lambda one: asker.timed(one, upstream), streams, TIMED, advance)

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from loadtests.equality.probes import Probe, wire
@@ -18,20 +19,23 @@ READ_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a stack listens; `prefix` is the path in front of every target."""
+    """Where a stack listens; `prefix` is the path in front of every target.
+
+    By TLS its certificate has to be one of `trusted`, or of those that this machine trusts.
+    """
 
     host: str
     port: int
     prefix: str = ""
     tls: bool = False
+    trusted: Path | None = None
 
     @classmethod
-    def of(cls, url: str) -> "Address":
+    def of(cls, url: str, trusted: Path | None = None) -> "Address":
         parts = urlsplit(url)
         tls = parts.scheme == "https"
-        return cls(
-            parts.hostname or "", parts.port or (443 if tls else 80), parts.path.rstrip("/"), tls
-        )
+        port = parts.port or (443 if tls else 80)
+        return cls(parts.hostname or "", port, parts.path.rstrip("/"), tls, trusted)
 
     @property
     def name(self) -> str:
@@ -45,7 +49,8 @@ class Address:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self.tls:
             return plain
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        context = ssl.create_default_context(cafile=self.trusted)
+        return context.wrap_socket(plain, server_hostname=self.host)
 
 
 def ask(address: Address, probe: Probe, offered: Mapping[str, str]) -> Reply:

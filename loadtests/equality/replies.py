@@ -10,6 +10,8 @@ from loadtests.sse_reader import ServerEvent, SseReader
 from loadtests.targets import Targets
 
 EVENTS = "text/event-stream"
+PROXIES = ("nginx", "openresty", "envoy", "cloudflare", "cloudfront", "awselb", "caddy", "varnish")
+"""What stands first in the Server header of those that answer for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class Reply:
         """Whether it answers with events."""
         media_type = self.content_type.partition(";")[0].strip().lower()
         return self.status == 200 and media_type == EVENTS
+
+    @property
+    def proxy(self) -> str:
+        """The header that tells of a proxy: `Via` (RFC 9110, 7.6.3) or `Server`; empty without."""
+        via, server = self.headers.get("via"), self.headers.get("server", "")
+        if via is not None:
+            return f"Via: {via}"
+        return f"Server: {server}" if server.lower().startswith(PROXIES) else ""
 
     @property
     def error(self) -> dict[str, Any] | None:

@@ -10,6 +10,9 @@ from loadtests.equality.replies import Reader, Reply
 HELD_SHARE = 1 / 3
 """Of the generation: held back for longer than this, text does not come as it is written."""
 
+HELD_BACK = ("buffered: ", "held back: ", "ends ")
+"""How a line begins that says that text came later than it could."""
+
 SEVERAL = 5
 LONG_NS, LONG_CHARS = 1_000_000_000, 200
 """A stream that is shorter says nothing by the client's clock alone."""
@@ -88,6 +91,11 @@ def by_clock(arrival: Arrival) -> str | None:
         f"buffered: {arrival.chars:,} characters came within {_ms(arrival.span_ns)}, "
         f"after {_ms(waited)} without any"
     )
+
+
+def by_proxy(found: str, told: str = "") -> str:
+    """The line that names a proxy as the one who holds text back; `told` is how that is known."""
+    return f"buffered by a proxy{told}: {found.removeprefix(HELD_BACK[0])}"
 
 
 def can_judge(arrival: Arrival) -> bool:

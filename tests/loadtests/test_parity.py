@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +12,23 @@ import msgspec
 import pytest
 
 from loadtests.__main__ import main
+from loadtests.equality.asking import Asker, Finding
+from loadtests.equality.behind import PROXIES, Front, asked_behind_nginx, seen_behind_nginx
 from loadtests.equality.comparing import ANSWERED, ParityResult, compare, examine, settings
 from loadtests.equality.corpus import corpus
 from loadtests.equality.mutants import KEY as GUARD
 from loadtests.equality.mutants import MUTANTS, Buffered
-from loadtests.equality.probes import Probe
+from loadtests.equality.probes import Probe, post
 from loadtests.equality.questions import questions
 from loadtests.equality.relay import Defect, Faithful, Head, relayed
 from loadtests.equality.timing import timed
 from loadtests.ledger import load_ledger
+from loadtests.nginx import proxied
 from loadtests.stage import Stage, StageOptions, raised
 from loadtests.targets import Targets, load_targets
 from shared.schemas import ChatRequest
 from tests.conftest import Stack
+from tests.loadtests.test_shape import AT_ONCE
 from tests.loadtests.test_targets import KEY, OPENAI
 from tests.servers import ROOT, Simulator, free_port
 
@@ -33,6 +37,10 @@ FEW = [
     ("short", ChatRequest(prompt="Hi", max_tokens=3)),
 ]
 LONG = [("a long answer", ChatRequest(prompt="Go on.", model="sim:production", max_tokens=230))]
+BRIEF = post(
+    "timed: brief",
+    {"prompt": "Tell me.", "model": "sim:production", "max_tokens": 150, "stream": True},
+)
 Streams = Callable[[type[Defect]], ParityResult]
 Done = subprocess.CompletedProcess[str]
 LEDGER = load_ledger()
@@ -117,6 +125,47 @@ def test_the_proxy_alone_makes_no_difference(stage: Stage, part: list[Probe]) ->
     assert (found.compared, found.streams_timed) == (len(part) + 2, 2)
 
 
+# Through nginx.
+
+
+def through(
+    stage: Stage,
+    front: Front,
+    probes: Sequence[Probe] = (),
+    defect: type[Defect] | None = None,
+) -> ParityResult:
+    return examine(stage, probes, [BRIEF], LEDGER, defect=defect, front=front, whole=False)
+
+
+def test_nginx_as_shipped_makes_no_difference(stage: Stage, tmp_path: Path) -> None:
+    probes = asked_behind_nginx(LEDGER)[::9]
+    found = through(stage, Front("shipped", tmp_path), probes)
+    assert found.differences == []
+    assert (found.compared, found.streams_timed) == (len(probes) + 1, 1)
+    assert {"get-streams", "streams-are-not-cached"} <= found.listed.keys()
+    for name in ("legacy_flask", "fastapi_app"):
+        asked = (tmp_path / name / "access.log").read_text("utf-8").splitlines()
+        assert len(asked) > len(probes)
+
+
+def test_a_proxy_that_buffers_is_named(stage: Stage, tmp_path: Path) -> None:
+    found = through(stage, Front("buffering", tmp_path))
+    [line] = found.differences
+    assert re.match(r"timed: brief: buffered by a proxy: the first text came [\d,]+ ms after", line)
+    assert line.endswith("; asked without it, the stack holds nothing back")
+
+
+def test_a_stack_that_buffers_is_not_the_fault_of_nginx(stage: Stage, tmp_path: Path) -> None:
+    [line] = through(stage, Front("shipped", tmp_path), defect=Buffered).differences
+    assert line.startswith("timed: brief: buffered: the first text came ")
+    assert "proxy" not in line
+
+
+def test_behind_nginx_a_header_of_nginx_is_not_looked_for() -> None:
+    gone = set(LEDGER) - set(seen_behind_nginx(LEDGER))
+    assert {entry.id for entry in gone} == {"streams-pass-nginx"}
+
+
 def test_an_entry_that_is_removed_is_missed(stage: Stage, part: list[Probe]) -> None:
     rest = tuple(entry for entry in LEDGER if entry.id != "get-streams")
     found = examine(stage, part, [], rest, whole=False)
@@ -137,6 +186,8 @@ def test_an_entry_that_is_not_so_is_stale(stage: Stage, part: list[Probe]) -> No
         (("--mutant", "nonsense"), f"MUTANT=nonsense: there are {', '.join(MUTANTS)}"),
         (("--mutant", "buffered", "--legacy-url", "http://a"), "MUTANT=buffered: a defect goes with"),
         (("--profile", "nonsense"), "PROFILE=nonsense: there are "),
+        (("--proxy", "nonsense"), f"PROXY=nonsense: there are {', '.join(PROXIES)}"),
+        (("--proxy", "shipped", "--legacy-url", "http://a"), "PROXY=shipped: nginx goes before our own"),
     ],
 )  # fmt: skip
 def test_a_bad_option_is_one_clear_line(
@@ -302,6 +353,23 @@ def test_of_a_teams_own_the_shape_counts_too(upstream: Simulator) -> None:
     assert re.match(r"a long answer: buffered: [\d,]+ characters came within", held.differences[0])
 
 
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({"server": "nginx/1.22.1"}, " by a proxy (Server: nginx/1.22.1) or behind it"),
+        ({"server": "uvicorn", "via": "1.1 edge"}, " by a proxy (Via: 1.1 edge) or behind it"),
+        ({"server": "uvicorn"}, ""),
+        ({}, ""),
+    ],
+)
+def test_of_a_teams_own_the_headers_tell_of_a_proxy(headers: dict[str, str], named: str) -> None:
+    reply = replace(AT_ONCE, headers={**AT_ONCE.headers, **headers})
+    seen = Finding("a long answer", shape="buffered", timed=True, again=lambda _: reply)
+    [found] = Asker(("http://127.0.0.1:1",) * 2, load_targets()).confirmed([seen])
+    assert found.shape is not None
+    assert found.shape.startswith(f"buffered{named}: 500 characters came within 100 ms, after ")
+
+
 def test_a_model_that_does_not_repeat_itself_is_not_held_to_its_words(upstream: Simulator) -> None:
     ours = openai()
     headers = {**ours.streaming.headers, "X-Request-ID": "another-answer"}
@@ -340,6 +408,16 @@ def test_given_addresses_are_asked_the_small_set(urls: tuple[str, str], tmp_path
     assert (summary["unlisted"], summary["stale"]) == ([], [])
     assert summary["compared"] >= 4 * len(questions())
     assert f"Parity: {summary['compared']} requests, " in done.stdout
+
+
+def test_given_addresses_may_be_those_of_nginx(urls: tuple[str, str], tmp_path: Path) -> None:
+    with (
+        proxied(tmp_path / "a", urls[:1]) as legacy,
+        proxied(tmp_path / "b", urls[1:]) as streaming,
+    ):
+        found = compare(legacy.url, streaming.url, requests=FEW)
+    assert found.differences == []
+    assert "streams-pass-nginx" not in found.listed
 
 
 def test_the_command_fails_when_the_answers_differ(urls: tuple[str, str], tmp_path: Path) -> None:
