@@ -5,7 +5,7 @@ import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import accumulate, chain, islice
 from typing import Literal
@@ -126,6 +126,13 @@ def write_script(
         prompt_tokens=prompt_tokens,
         cached_tokens=profile.prefix_tokens if cached else 0,
     )
+
+
+def paused(script: Script, pause_ns: int) -> Script:
+    """The same words, with `pause_ns` nanoseconds of silence behind the first half of them (rounded down)."""
+    half = len(script.pieces) // 2
+    before, after = script.offsets_ns[:half], script.offsets_ns[half:]
+    return replace(script, offsets_ns=(*before, *(due + pause_ns for due in after)))
 
 
 def _digest(*parts: object) -> int:

@@ -1,9 +1,15 @@
 """The body of POST /v1/chat/completions, and what its model name asks of the simulator."""
 
+import re
+from dataclasses import dataclass
+
 import msgspec
 
 from loadtests.profiles import PROFILES, Profile
-from loadtests.simulation.faults import FAULTS
+from loadtests.simulation.faults import FAULTS, NONE
+
+LONGEST_PAUSE_S = 3600.0
+_PAUSE = re.compile(r"pause-(\d{1,4}(?:\.\d{1,9})?)", re.ASCII)
 
 
 class BadBody(ValueError):
@@ -11,7 +17,16 @@ class BadBody(ValueError):
 
 
 class UnknownModel(ValueError):
-    """The model name begins with `sim` and names a profile or a fault that there is not."""
+    """The model name begins with `sim` and names a profile, a fault or a pause that there is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a request is answered: `pause_ns` of silence come after half of the tokens."""
+
+    profile: Profile
+    fault: str
+    pause_ns: int = 0
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -75,16 +90,28 @@ def parse_body(body: bytes) -> ChatBody:
     return chat
 
 
-def parse_model(model: str, profile: Profile, fault: str) -> tuple[Profile, str]:
-    """Profile and fault of `sim[:PROFILE][+FAULT]`; the given ones for other names.
+def parse_model(model: str, given: Mode) -> Mode:
+    """What `sim[:PROFILE][+FAULT]` or `sim[:PROFILE]+pause-SECONDS` asks for; the given mode for other names.
 
     Raises UnknownModel.
     """
-    name, plus, fault_name = model.partition("+")
+    name, plus, ending = model.partition("+")
     base, colon, profile_name = name.partition(":")
     if base != "sim":
-        return profile, fault
-    if (colon and profile_name not in PROFILES) or (plus and fault_name not in FAULTS):
-        known = f"profiles: {', '.join(PROFILES)}; faults: {', '.join(FAULTS)}"
+        return given
+    pause_ns = _pause_ns(ending)
+    if (colon and profile_name not in PROFILES) or (plus and not pause_ns and ending not in FAULTS):
+        faults = ", ".join((*FAULTS, "pause-SECONDS"))
+        known = f"profiles: {', '.join(PROFILES)}; faults: {faults}"
         raise UnknownModel(f"The model `{model}` does not exist; {known}")
-    return PROFILES[profile_name] if colon else profile, fault_name if plus else fault
+    profile = PROFILES[profile_name] if colon else given.profile
+    if pause_ns:
+        return Mode(profile, NONE, pause_ns)
+    return Mode(profile, ending if plus else given.fault)
+
+
+def _pause_ns(ending: str) -> int:
+    """0 for what is no pause, and for one of no length or of more than LONGEST_PAUSE_S."""
+    found = _PAUSE.fullmatch(ending)
+    seconds = float(found[1]) if found else 0.0
+    return round(seconds * 1e9) if seconds <= LONGEST_PAUSE_S else 0

@@ -5,11 +5,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.profiles import ARTICLE, PROFILES, Profile, cacheable_prefix, write_script
+from loadtests.profiles import (
+    ARTICLE,
+    PROFILES,
+    Profile,
+    cacheable_prefix,
+    paused,
+    write_script,
+)
 from loadtests.simulation import faults, wire
 from loadtests.simulation.answers import Answer, Call
 from loadtests.simulation.batch_answer import BatchAnswer
-from loadtests.simulation.chat_body import BadBody, ChatBody, UnknownModel, parse_body, parse_model
+from loadtests.simulation.chat_body import (
+    BadBody,
+    ChatBody,
+    Mode,
+    UnknownModel,
+    parse_body,
+    parse_model,
+)
 from loadtests.simulation.connection import Connection, Request
 from loadtests.simulation.pacing import Capacity, Pacer
 from loadtests.simulation.stream_answer import StreamAnswer
@@ -85,7 +99,7 @@ class Upstream:
         try:
             body = parse_body(request.body)
             entry.stream = bool(body.stream)
-            profile, fault = self._mode(body, entry.request_id)
+            mode = self._mode(body, entry.request_id)
         except BadBody as error:
             refusal = faults.refusal(400, str(error), "invalid_request_error")
             self._refuse(refusal, entry, connection)
@@ -93,19 +107,21 @@ class Upstream:
             refusal = faults.refusal(404, str(error), "invalid_request_error", "model_not_found")
             self._refuse(refusal, entry, connection)
         else:
-            if provoked := faults.REFUSALS.get(self._attempt(fault, entry.request_id)):
+            if provoked := faults.REFUSALS.get(self._attempt(mode.fault, entry.request_id)):
                 self._refuse(provoked, entry, connection)
             else:
-                self._answer(body, profile, fault, entry, connection)
+                self._answer(body, mode, entry, connection)
 
     def _request_id(self, request: Request) -> str:
         self._nameless += 1
         return request.headers.get("x-request-id") or f"sim-{self._nameless:06d}"
 
-    def _mode(self, body: ChatBody, request_id: str) -> tuple[Profile, str]:
+    def _mode(self, body: ChatBody, request_id: str) -> Mode:
         options = self._options
         struck = faults.strikes(options.seed, request_id, options.fault, options.fault_rate)
-        return parse_model(body.model, options.profile, options.fault if struck else faults.NONE)
+        return parse_model(
+            body.model, Mode(options.profile, options.fault if struck else faults.NONE)
+        )
 
     def _attempt(self, fault: str, request_id: str) -> str:
         """`500-once` is a 500 the first time that a request id comes, and no fault after it."""
@@ -119,16 +135,18 @@ class Upstream:
         self._record(entry)
         connection.respond(refusal.status, refusal.body, refusal.content_type, refusal.headers)
 
-    def _answer(
-        self, body: ChatBody, profile: Profile, fault: str, entry: Entry, connection: Connection
-    ) -> None:
-        prompt, seed = body.prompt, self._options.seed
+    def _answer(self, body: ChatBody, mode: Mode, entry: Entry, connection: Connection) -> None:
+        prompt, seed, profile = body.prompt, self._options.seed, mode.profile
         cached = self._prefix_seen(profile, prompt, entry.request_id)
-        limit = None if fault == faults.OVERRUN else body.limit
+        limit = None if mode.fault == faults.OVERRUN else body.limit
         script = write_script(seed, entry.request_id, profile, prompt, limit, cached=cached)
+        if mode.pause_ns:
+            script = paused(script, mode.pause_ns)
         entry.planned = len(script.pieces)
         entry.prompt_tokens, entry.cached_tokens = script.prompt_tokens, script.cached_tokens
-        call = Call(f"chatcmpl-{entry.request_id}", body.model, script, fault, body.include_usage)
+        call = Call(
+            f"chatcmpl-{entry.request_id}", body.model, script, mode.fault, body.include_usage
+        )
         kind = StreamAnswer if entry.stream else BatchAnswer
         answer = connection.answer = kind(call, entry, connection, self)
         self._in_flight += 1

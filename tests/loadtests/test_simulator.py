@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,35 @@ def test_a_whole_answer_comes_at_the_deadline_of_its_last_token(running: Simulat
     assert (entry["stream"], entry["tokens"], entry["token_us"]) == (False, 100, [])
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_pause_comes_after_half_of_the_tokens(running: Simulator, stream: bool) -> None:
+    request_id, pause_ns = f"paused-{stream}", 150 * MS
+    model = "sim:instant+pause-0.15"
+    reply = ask(running.port, chat(request_id, model=model, stream=stream, max_tokens=9))
+    script = write_script(SEED, request_id, INSTANT, "user: hello", 9)
+    entry = running.ended(request_id)
+    assert content(reply) == (script.text, "length")
+    assert entry["tokens"] == 9
+    assert pause_ns <= entry["last_ns"] - entry["received_ns"] < pause_ns + 1000 * MS
+    stamps_ns = [us * 1000 for us in entry["token_us"]]
+    gaps = [after - before >= pause_ns * 0.9 for before, after in pairwise(stamps_ns)]
+    assert gaps == ([False] * 3 + [True] + [False] * 4 if stream else [])
+
+
+def test_who_leaves_in_a_pause_had_what_was_before_it(running: Simulator) -> None:
+    request = chat("left-in-pause", model="sim:instant+pause-60", stream=True, max_tokens=8)
+    script = write_script(SEED, "left-in-pause", INSTANT, "user: hello", 8)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+        client.sendall(request)
+        received = b""
+        while received.count(b"data: ") < 5:  # who speaks, and four tokens
+            received += client.recv(65536)
+    entry = running.ended("left-in-pause")
+    assert (entry["tokens"], entry["planned"], entry["tokens_after_disconnect"]) == (4, 8, 0)
+    texts = [json.loads(event)["choices"][0]["delta"]["content"] for event in events(received)]
+    assert "".join(texts) == "".join(script.pieces[:4])
+
+
 async def test_generation_stops_when_the_reader_leaves(running: Simulator) -> None:
     stats(running, "?reset=1")
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -212,6 +242,15 @@ def test_bad_requests_have_openais_error_body(
     reply = ask(running.port, body("bad-1", payload))
     assert reply.startswith(b"HTTP/1.1 %d " % status)
     assert says in json.loads(reply.partition(b"\r\n\r\n")[2])["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "pause", ["0", "0.0", "3600.1", "9999", "", "-1", "1e3", "nan", "inf", "1_0", " 1", "\u0661"]
+)
+def test_what_is_no_pause_is_an_unknown_model(running: Simulator, pause: str) -> None:
+    reply = ask(running.port, chat("bad-pause", model=f"sim:instant+pause-{pause}", max_tokens=2))
+    assert reply.startswith(b"HTTP/1.1 404 ")
+    assert b"pause-SECONDS" in reply
 
 
 def test_what_is_not_http_is_refused_and_the_rest_goes_on(running: Simulator) -> None:

@@ -1,0 +1,1 @@
+"""Answers with silent stretches, behind a proxy that takes silence for the end."""
