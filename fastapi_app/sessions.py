@@ -78,8 +78,9 @@ class Sessions:
             generation.break_off(Stopped() if ended else ReaderLost())
 
     async def _have_made(self, session: Session, log: Log, *, charge: bool = False) -> None:
-        if log.ended or session.id in self._generations or self._held.drain.draining:
+        if log.ended or session.id in self._generations:
             return
+        self._held.drain.check()
         async with AsyncExitStack() as taken:
             if not await self.store.claim(log):
                 return
@@ -88,6 +89,7 @@ class Sessions:
                 await self._take_places(session, log, taken)
                 if charge:
                     await self._held.limiter.admit(session.user)
+                self._held.drain.check()  # one that began meanwhile did not see this answer come
             except ServiceError as error:
                 for reader in tuple(log.readers):  # those who came meanwhile wait for this answer
                     reader.fail(error, session.request_id)

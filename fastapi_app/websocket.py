@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Response, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from shared.cors import allowed_origin
@@ -44,6 +44,7 @@ T = TypeVar("T")
 # A page is not shown the pings of its browser, and takes a long silence for a dead connection.
 PING = '{"id":null,"event":"ping","data":null}'
 DONE, POLICY, TRY_AGAIN = 1000, 1008, 1013
+DENIAL = "websocket.http.response"  # of ASGI servers that let an upgrade be answered; gunicorn's does not
 
 
 # region: asked
@@ -82,8 +83,12 @@ async def chat_ws(socket: WebSocket) -> None:
     if not allowed_origin(socket.headers.get("Origin"), socket.headers.get("Host", ""), origins):
         await socket.close(POLICY)  # before it is accepted: a 403
         return
-    await socket.accept()
     request_id = choose_request_id(socket.headers.get(REQUEST_ID_HEADER))
+    if held.drain.draining and DENIAL in socket.scope.get("extensions", {}):
+        # A proxy that reads a 503 asks another worker; behind a 101 the client would have to.
+        await socket.send_denial_response(_denial(Draining(), request_id))
+        return
+    await socket.accept()
     with suppress(WebSocketDisconnect, TimeoutError):
         try:
             await _Conversation(socket, held, sessions(socket), request_id).run()
@@ -91,6 +96,11 @@ async def chat_ws(socket: WebSocket) -> None:
             async with asyncio.timeout(held.settings.send_timeout_s):
                 await socket.send_text(message(failure_frame(error, request_id)))
                 await socket.close(TRY_AGAIN if error.status in (429, 503) else POLICY)
+
+
+def _denial(error: ServiceError, request_id: str) -> Response:
+    headers = error.headers | {REQUEST_ID_HEADER: request_id}
+    return Response(error.body(request_id), error.status, headers, media_type="application/json")
 
 
 def without_query(record: logging.LogRecord) -> bool:

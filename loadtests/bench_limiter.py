@@ -7,12 +7,9 @@ pipeline. REDIS_URL names a Redis; without it a redis-server is started on a fre
 import argparse
 import os
 import secrets
-import shutil
-import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +32,8 @@ from loadtests.limiter_calls import (
     users,
 )
 from loadtests.options import OptionError, folder, whole
-from loadtests.processes import READY_S, Child, StartError, free_port
+from loadtests.processes import StartError
+from loadtests.redis_server import redis_server
 from loadtests.reporting.limiter_claims import ARTICLE_P99_MS, Costs, b7
 from loadtests.run import interruptible
 from loadtests.stats import Distribution, distribution
@@ -148,26 +146,8 @@ def _redis(out: Path) -> Iterator[str]:
     if given := os.environ.get("REDIS_URL"):
         yield given
         return
-    program, port = shutil.which("redis-server"), free_port()
-    if program is None:
-        raise StartError("redis-server is not installed; on Debian: apt-get install redis-server")
-    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-    child = Child("redis-server", (program, *options), out / "logs" / "redis-server.log")
-    try:
-        _await_listening(child, port)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        child.stop()
-
-
-def _await_listening(child: Child, port: int) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and child.process.poll() is None:
-        with suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        time.sleep(0.02)
-    raise child.failed("does not listen")
+    with redis_server(out / "logs") as url:
+        yield url
 
 
 def _table(figures: Figures) -> Table:

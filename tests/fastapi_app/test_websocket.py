@@ -437,6 +437,7 @@ def test_who_reads_nothing_is_cut(own: bool, tmp_path: Path) -> None:
     llm = PlayedLLM(_floods)
     records = tmp_path / "answers.jsonl"
     settings = {"send_timeout_s": 0.3, "resume_grace_s": 0.1, "log_path": str(records)}
+    settings["max_answer_tokens"] = 10**9  # the flood must outlast the cut
     with serving(llm, **settings) as port:
         site = Site.local(port)
         tasks = site.gauge(TASKS)
