@@ -16,7 +16,7 @@ from shared.settings import Settings
 
 RESULTS = ROOT / "results"
 CONTEXT = 3
-FENCES = {".py": "python", ".conf": "nginx", ".toml": "toml"}
+FENCES = {".py": "python", ".conf": "nginx", ".toml": "toml", ".service": "ini"}
 
 
 def diff(path: str, *names: str) -> None:
@@ -171,12 +171,29 @@ def _entry(name: str, *, whole: bool) -> str:
     return f'<a id="{name}"></a>`{name}`' if whole else f"[`{name}`](#{name})"
 
 
-def pitfalls(*, articles: bool = False) -> None:
-    """The catalogue of pitfalls, or the part of it that is about the articles."""
+def pitfalls() -> None:
+    """The catalogue of pitfalls."""
     from tests.pitfalls import table
     from tests.pitfalls.catalogue import catalogue
 
-    print(table.markdown(catalogue(), articles=articles), end="")
+    print(table.markdown(catalogue()), end="")
+
+
+def myths() -> None:
+    """What the articles say, and what the committed `make myths` measured."""
+    _said(group="articles")
+
+
+def proxied_myths() -> None:
+    """The same of what the step on the proxy deals with."""
+    _said(guide="proxy")
+
+
+def _said(**where: str) -> None:
+    from tests.pitfalls import table
+
+    items = _Results()["myths"]["items"]
+    print(table.said(item for item in items if where.items() <= item.items()), end="")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

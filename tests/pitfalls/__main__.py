@@ -4,32 +4,20 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from loadtests.processes import Child
 from loadtests.run import interruptible
-from tests.pitfalls.catalogue import Entry, Sighting, entry_of, name_of, names
-from tests.pitfalls.observing import told
+from tests.pitfalls.catalogue import Entry, entry_of, names
 from tests.pitfalls.table import terminal
+from tests.pitfalls.trying import BROKEN, INTERRUPTED, START_S, UNUSABLE, Line, tried
 from tests.pitfalls.verdict import Verdict, judged, summarised
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = {"pinned": ROOT / ".venv/bin/python", "current": ROOT / ".venv-latest/bin/python"}
-ENTRY_S, START_S = 0.8, 3.0
-BROKEN, UNUSABLE, INTERRUPTED = 1, 2, 130
-
-
-@dataclass(slots=True)
-class Line:
-    """One line of FastAPI: its versions, and what was seen on it."""
-
-    versions: dict[str, str] = field(default_factory=dict)
-    sightings: dict[str, Sighting] = field(default_factory=dict)
+ENTRY_S = 0.8
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,53 +57,12 @@ def perform(entries: Sequence[Entry], pythons: Mapping[str, Path], out: Path) ->
     console.print(f"{len(entries)} entries on two lines of FastAPI: about {seconds:.0f} s.")
     try:
         with interruptible():
-            lines = _observe(entries, pythons, out, console)
+            lines = tried(entries, pythons, out, console)
     except KeyboardInterrupt:
         console.print("Interrupted: every process is stopped.")
         return INTERRUPTED
     verdicts = judged(entries, lines["pinned"].sightings, lines["current"].sightings)
     return _conclude(console, verdicts, lines, out)
-
-
-def _observe(
-    entries: Sequence[Entry], pythons: Mapping[str, Path], out: Path, console: Console
-) -> dict[str, Line]:
-    listed = [name_of(entry) for entry in entries]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TextColumn("{task.fields[entry]}"), console=console) as progress:
-        bars = {name: progress.add_task(name, total=len(listed), entry="") for name in pythons}
-        return {
-            name: _one_line(python, listed, out / f"{name}.log", progress, bars[name])
-            for name, python in pythons.items()
-        }
-
-
-def _one_line(python: Path, listed: list[str], log: Path, progress: Progress, bar: TaskID) -> Line:
-    """Everything in one child; where it ends early, what is left was not seen."""
-    log.unlink(missing_ok=True)
-    child = Child(
-        log.stem, [str(python), "-m", "tests.pitfalls.observing", *listed], log, piped=True
-    )
-    line = Line()
-    try:
-        line.versions = json.loads(child.readline() or "{}")
-        progress.update(bar, description=f"FastAPI {line.versions.get('fastapi', '?')}")
-        for name in listed:
-            progress.update(bar, entry=name)
-            line.sightings[name] = _next(child)
-            progress.advance(bar)
-    finally:
-        progress.update(bar, entry="")
-        child.stop()
-    return line
-
-
-def _next(child: Child) -> Sighting:
-    if report := child.readline():
-        return told(report)
-    return Sighting(
-        None, f"not tried: the process ended with {child.process.wait()}; see {child.log}"
-    )
 
 
 def _conclude(

@@ -1,14 +1,16 @@
 """The catalogue: what teams trip over, and where the articles are wrong; each entry is shown by running it."""
 
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol, cast
 
 from tests.pitfalls.ground import Application, Ground
 
 CHAPTERS = ("requests", "responses", "guards", "running", "articles")
+MYTHS = ("articles", "proxy")
+"""What `make myths` tries; how nginx passes streams on is the same on every line of FastAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +18,8 @@ class Pitfall:
     """One entry; `flask`, `fastapi` and `fixed` are the very words that the probe observes.
 
     `fastapi` is what FastAPI 0.115.14 shows, `current` what today's FastAPI shows where that has changed.
-    `article` is what an article says, in our words, where one is wrong; `guide` is the slug of the step of the
-    guide that deals with it.
+    `article` is what an article says, in our words, where one is wrong, and `number` its place among those;
+    `guide` is the slug of the step of the guide that deals with it.
     """
 
     title: str
@@ -28,6 +30,7 @@ class Pitfall:
     guide: str
     current: str | None = None
     article: str | None = None
+    number: int | None = None
 
     @property
     def fastapi_now(self) -> str:
@@ -36,11 +39,12 @@ class Pitfall:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen, in the words of the entry."""
+    """What was seen, in the words of the entry; `evidence` is a line with the figures of this one time."""
 
     flask: str
     fastapi: str
     fixed: str
+    evidence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,11 @@ def catalogue() -> list[Entry]:
     return [entry_of(name) for name in names()]
 
 
-def names() -> list[str]:
+def names(chapters: Sequence[str] = CHAPTERS) -> list[str]:
     """The names of all entries, in the order of the catalogue; imports none of them."""
     return [
         f"{chapter}/{module.name.replace('_', '-')}"
-        for chapter in CHAPTERS
+        for chapter in chapters
         for module in pkgutil.iter_modules(import_module(f"{__package__}.{chapter}").__path__)
     ]
 
@@ -80,10 +84,20 @@ def entry_of(name: str) -> Entry:
     return cast(Entry, import_module(f"{__package__}.{module}"))
 
 
+def chapter_of(entry: Entry) -> str:
+    return name_of(entry).split("/")[0]
+
+
 def name_of(entry: Entry) -> str:
     """`requests/path-int` for the module `tests.pitfalls.requests.path_int`."""
     *_, chapter, module = entry.__name__.split(".")
     return f"{chapter}/{module.replace('_', '-')}"
+
+
+def myths() -> list[Entry]:
+    """The entries that say what is wrong in the articles, then those on nginx, each by their numbers."""
+    entries = [entry_of(name) for name in names(MYTHS)]
+    return sorted(entries, key=lambda one: (MYTHS.index(chapter_of(one)), one.PITFALL.number or 0))
 
 
 def each(

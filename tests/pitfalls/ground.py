@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 from flask import Flask
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.serving import make_server
 
 Application = Flask | ASGIApp
@@ -57,6 +58,22 @@ def _uvicorn(application: ASGIApp) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+class Answering:
+    """An app, and the status of each of its answers, by path, in their order."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.statuses: defaultdict[str, list[int]] = defaultdict(list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.statuses[scope["path"]].append(message["status"])
+            await send(message)
+
+        await self._app(scope, receive, noting)
 
 
 class _Server(uvicorn.Server):

@@ -1,27 +1,29 @@
-"""A real nginx in front of an app, from a configuration that stands beside this file."""
+"""nginx as it is shipped, with some of its lines changed, in front of an app of an entry."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.pitfalls.programs import path_of, running
-from tests.servers import free_port
+from loadtests.nginx import Change, Proxy, missing, program, proxied
 
-HERE = Path(__file__).parent
+BUFFERING = ("proxy_buffering off;", "proxy_buffering on;")
+# So that an answer shows that nginx has done what it had to do before.
+_ONE_WORKER = ("worker_processes auto;", "worker_processes 1;")
 
 
 @contextmanager
-def nginx(name: str, upstream: str, folder: Path) -> Iterator[str]:
-    """The address of nginx, run by `<name>.conf`; raises ProgramMissing.
-
-    In the file `@PORT@` stands for the port, `@UPSTREAM@` for the app's address.
-    """
-    program, port = path_of("nginx", package="nginx"), free_port()
-    template = (HERE / f"{name}.conf").read_text("utf-8")
+def nginx(upstream: str, folder: Path, *changes: Change) -> Iterator[Proxy]:
+    """nginx with one worker, all of whose requests go to `upstream`; raises StartError, ChangeError."""
     home = Path(tempfile.mkdtemp(prefix="nginx-", dir=folder))
-    conf = home / "nginx.conf"
-    conf.write_text(template.replace("@PORT@", str(port)).replace("@UPSTREAM@", upstream), "utf-8")
-    arguments = [program, "-p", f"{home}/", "-c", str(conf), "-e", "stderr"]
-    with running(arguments, port, home):
-        yield f"http://127.0.0.1:{port}"
+    with proxied(home, [upstream], changes=(_ONE_WORKER, *changes)) as proxy:
+        yield proxy
+
+
+def version() -> str:
+    """Such as 1.22.1; "none" where nginx is missing."""
+    if "nginx" in missing():
+        return "none"
+    said = subprocess.run([program("nginx"), "-v"], capture_output=True, text=True, check=True)
+    return said.stderr.strip().rpartition("/")[2]

@@ -1,13 +1,14 @@
 """The catalogue as a table: for the terminal after a run, for the guide without one."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Column, Table
 
-from tests.pitfalls.catalogue import Entry, Observation, Pitfall, Sighting, name_of
+from tests.pitfalls.catalogue import Entry, Observation, Sighting, chapter_of
 from tests.pitfalls.verdict import Verdict
 
 ARTICLES = "articles"
@@ -19,22 +20,24 @@ _COLUMNS = (
     "after the fix",
     "fix",
 )
-_ARTICLES_COLUMNS = ("the article says", "what is so", "fix")
+_SAID_COLUMNS = ("it is said", "what is so", "evidence", "fix")
 _CODE = re.compile(r"(`[^`]+`)")
 _MARKUP = re.compile(r"[\\`*_\[\]<&~$]")
 
 
-def markdown(entries: Sequence[Entry], articles: bool) -> str:
-    """The ordinary chapters, with a bold row before each; or the chapter on the articles."""
-    if articles:
-        rows = [_article(entry.PITFALL) for entry in entries if _chapter(entry) == ARTICLES]
-        return _markdown(_ARTICLES_COLUMNS, rows)
-    ordinary = [entry for entry in entries if _chapter(entry) != ARTICLES]
+def markdown(entries: Sequence[Entry]) -> str:
+    """The chapters but that on the articles, with a bold row before each."""
+    ordinary = [entry for entry in entries if chapter_of(entry) != ARTICLES]
     return _markdown(_COLUMNS, _ordinary(ordinary))
 
 
+def said(items: Iterable[Mapping[str, Any]]) -> str:
+    """Items of the summary.json of `make myths`."""
+    return _markdown(_SAID_COLUMNS, map(_said, items))
+
+
 def _ordinary(entries: Iterable[Entry]) -> Iterator[list[str]]:
-    for chapter, members in groupby(entries, _chapter):
+    for chapter, members in groupby(entries, chapter_of):
         yield [f"**{chapter.capitalize()}**"] + [""] * (len(_COLUMNS) - 1)
         for entry in members:
             told = entry.PITFALL
@@ -42,25 +45,9 @@ def _ordinary(entries: Iterable[Entry]) -> Iterator[list[str]]:
             yield [cell(word) for word in words]
 
 
-def _article(told: Pitfall) -> list[str]:
-    return [cell(told.article or ""), "<br>".join(map(cell, _what_is_so(told))), cell(told.fix)]
-
-
-def _what_is_so(told: Pitfall) -> Iterator[str]:
-    yield told.title
-    if told.flask == told.fastapi:
-        yield f"Flask and FastAPI: {told.flask}"
-    else:
-        yield f"Flask: {told.flask}"
-        yield f"FastAPI: {told.fastapi}"
-    if told.current is not None:
-        yield f"current FastAPI: {told.current}"
-    if told.fixed != told.fastapi_now:
-        yield f"after the fix: {told.fixed}"
-
-
-def _chapter(entry: Entry) -> str:
-    return name_of(entry).split("/")[0]
+def _said(item: Mapping[str, Any]) -> list[str]:
+    so = "<br>".join(map(cell, item["measured"].split("\n")))
+    return [cell(item["article"]), so, cell(item["evidence"]), cell(item["fix"])]
 
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -110,3 +97,23 @@ def _row(verdict: Verdict) -> list[str]:
 
 def _words(sighting: Sighting) -> Observation:
     return sighting.seen or Observation("?", "?", "?")
+
+
+def told_and_seen(items: Iterable[Mapping[str, Any]]) -> Table:
+    """Items of the summary.json of `make myths`: what is said, what was seen, the evidence and the fix."""
+    table = Table("item", "", "", "shown", title="What is said, and what is so", expand=True)
+    table.columns[2].ratio = 1
+    for item in items:
+        what = f"[bold]{escape(item['name'])}[/]\n{item['group']} {item['item']}"
+        words = ("article", "measured", "evidence", "fix")
+        for number, key in enumerate(words):
+            first, last = number == 0, key == words[-1]
+            shown = "yes" if item["shown"] else "[bold red]NO[/]"
+            table.add_row(
+                what if first else "",
+                "is said" if first else key,
+                escape(item[key] or ""),
+                shown if first else "",
+                end_section=last,
+            )
+    return table

@@ -16,4 +16,6 @@ def test_an_entry_shows_what_it_says(entry: Entry, tmp_path: Path) -> None:
     told = entry.PITFALL
     fastapi = told.fastapi if PINNED else told.fastapi_now
     expected = Observation(told.flask, fastapi, told.fixed)
-    assert entry.observe(Ground(tmp_path)) == expected
+    seen = entry.observe(Ground(tmp_path))
+    assert seen == expected
+    assert bool(seen.evidence) == (told.article is not None)

@@ -22,17 +22,21 @@ from rich.console import Console
 from tests.pitfalls.__main__ import built, main, perform
 from tests.pitfalls.catalogue import (
     CHAPTERS,
+    MYTHS,
     Entry,
     Observation,
     Sighting,
     catalogue,
+    chapter_of,
     entry_of,
+    myths,
     name_of,
+    names,
 )
 from tests.pitfalls.observing import observed, sighting
 from tests.pitfalls.requests import path_int
-from tests.pitfalls.table import cell, markdown, terminal
-from tests.pitfalls.verdict import Verdict, judged
+from tests.pitfalls.table import cell, markdown, said, terminal
+from tests.pitfalls.verdict import Myth, Verdict, judged, myths_summarised
 
 ROOT = Path(__file__).parents[2]
 HERE = {"pinned": Path(sys.executable), "current": Path(sys.executable)}
@@ -65,7 +69,7 @@ def test_an_entry_that_shows_what_it_says(
     assert (summary["shown"], summary["total"], summary["holds"]) == (1, 1, True)
     assert summary["versions"]["pinned"]["fastapi"] == summary["versions"]["current"]["fastapi"]
     seen = summary["entries"][NAME]["current"]["seen"]
-    assert seen == {"flask": "404", "fastapi": "422", "fixed": "404"}
+    assert seen == {"flask": "404", "fastapi": "422", "fixed": "404", "evidence": ""}
 
 
 def test_an_entry_that_claims_something_else_fails_the_run(
@@ -222,7 +226,7 @@ def test_a_cell_reads_as_it_was_written(words: str) -> None:
 
 def test_the_table_of_the_guide() -> None:
     entries = catalogue()
-    head, *rows = rendered(markdown(entries, articles=False))
+    head, *rows = rendered(markdown(entries))
     assert [plain(one) for one in head] == [
         "what", "Flask", "FastAPI 0.115", "current FastAPI, where changed", "after the fix", "fix"
     ]  # fmt: skip
@@ -238,26 +242,36 @@ def test_the_table_of_the_guide() -> None:
     assert shown == [[as_read(words) for words in row] for row in expected]
 
 
-def test_the_table_on_the_articles() -> None:
-    entries = catalogue()
-    head, *rows = rendered(markdown(entries, articles=True))
-    assert [plain(one) for one in head] == ["the article says", "what is so", "fix"]
-    told = [entry.PITFALL for entry in entries if name_of(entry).startswith("articles/")]
-    assert [plain(row[0]) for row in rows] == [as_read(one.article or "") for one in told]
-    for row, one in zip(rows, told, strict=True):
+def test_the_table_of_what_is_said() -> None:
+    entries = myths()
+    items = myths_summarised([Myth(entry, as_told(entry)) for entry in entries], {})["items"]
+    head, *rows = rendered(said(items))
+    assert [plain(one) for one in head] == ["it is said", "what is so", "evidence", "fix"]
+    for row, one in zip(rows, (entry.PITFALL for entry in entries), strict=True):
+        assert plain(row[0]) == as_read(one.article or "")
         so = row[1].content.split("<br>")
         assert so[0] == cell(one.title)
         assert {cell(words) for words in (one.flask, one.fastapi)} == {
-            line.split(": ", 1)[1] for line in so if "Flask" in line or line.startswith("FastAPI")
+            line.split(": ", 1)[1]
+            for line in so[1:]
+            if "Flask" in line or line.startswith("FastAPI")
         }
-        assert plain(row[2]) == as_read(one.fix)
+        assert plain(row[2]) == "1 of 2"
+        assert plain(row[3]) == as_read(one.fix)
 
 
-@pytest.mark.parametrize("entry", catalogue(), ids=name_of)
+def as_told(entry: Entry) -> Sighting:
+    """It shows what it says."""
+    told = entry.PITFALL
+    return Sighting(Observation(told.flask, told.fastapi, told.fixed, "1 of 2"))
+
+
+@pytest.mark.parametrize("entry", [*catalogue(), *map(entry_of, names(["proxy"]))], ids=name_of)
 def test_an_entry_is_one(entry: Entry) -> None:
     told = entry.PITFALL
-    article = name_of(entry).startswith("articles/")
+    article = chapter_of(entry) in MYTHS
     assert (told.article is not None) == article
+    assert (told.number is not None) == article
     assert told.current != told.fastapi
     assert article or len({told.flask, told.fastapi, told.fastapi_now, told.fixed}) > 1
     assert told.title.strip()

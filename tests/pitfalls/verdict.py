@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.pitfalls.catalogue import Entry, Observation, Pitfall, Sighting, name_of
+from tests.pitfalls.catalogue import Entry, Observation, Pitfall, Sighting, chapter_of, name_of
 
 Versions = Mapping[str, str]
 
@@ -29,17 +29,18 @@ class Verdict:
             ("current FastAPI", self.pitfall.fastapi_now, self.current),
         ):
             expected = Observation(self.pitfall.flask, fastapi, self.pitfall.fixed)
-            yield from _failures(f"{self.name} on {line}", expected, sighting)
+            yield from unlike(f"{self.name} on {line}", expected, sighting)
 
 
-def _failures(where: str, expected: Observation, sighting: Sighting) -> Iterator[str]:
+def unlike(where: str, expected: Observation, sighting: Sighting) -> Iterator[str]:
+    """What was not as expected, one line each; the evidence, which is never the same, is not looked at."""
     if sighting.seen is None:
         yield f"{where}: {sighting.raised}"
         return
-    seen = asdict(sighting.seen)
-    for part, words in asdict(expected).items():
-        if seen[part] != words:
-            yield f"{where}, {part}: expected {words!r}, observed {seen[part]!r}"
+    for part in ("flask", "fastapi", "fixed"):
+        words, seen = getattr(expected, part), getattr(sighting.seen, part)
+        if seen != words:
+            yield f"{where}, {part}: expected {words!r}, observed {seen!r}"
 
 
 def judged(
@@ -71,4 +72,58 @@ def _summarised(verdict: Verdict) -> dict[str, Any]:
         "current": asdict(verdict.current),
         "shown": verdict.shown,
         "failures": list(verdict.failures()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Myth:
+    """What is said, and what was seen of it on one line of FastAPI."""
+
+    entry: Entry
+    sighting: Sighting
+
+    def failures(self) -> Iterator[str]:
+        """What was not as the entry says, one line each."""
+        name, told = name_of(self.entry), self.entry.PITFALL
+        yield from unlike(name, Observation(told.flask, told.fastapi, told.fixed), self.sighting)
+        if self.sighting.seen is not None and not self.sighting.seen.evidence:
+            yield f"{name}: it gave no evidence"
+
+    @property
+    def measured(self) -> list[str]:
+        """Where, and what was seen there: with Flask and FastAPI, and after the fix; empty when nothing was."""
+        if (seen := self.sighting.seen) is None:
+            return []
+        if seen.flask == seen.fastapi:
+            so = [f"Flask and FastAPI: {seen.flask}"]
+        else:
+            so = [f"Flask: {seen.flask}", f"FastAPI: {seen.fastapi}"]
+        if {seen.flask, seen.fastapi} != {seen.fixed}:
+            so.append(f"after the fix: {seen.fixed}")
+        return [self.entry.PITFALL.title, *so]
+
+
+def myths_summarised(found: Sequence[Myth], versions: Versions) -> dict[str, Any]:
+    """The content of the summary.json of `make myths`; `measured` has a line for each thing that is so."""
+    failures = [failure for myth in found for failure in myth.failures()]
+    return {
+        "versions": dict(versions),
+        "items": [_item(myth) for myth in found],
+        "failures": failures,
+        "holds": not failures,
+    }
+
+
+def _item(myth: Myth) -> dict[str, Any]:
+    told, seen = myth.entry.PITFALL, myth.sighting.seen
+    return {
+        "group": chapter_of(myth.entry),
+        "item": told.number,
+        "name": name_of(myth.entry).split("/")[1],
+        "guide": told.guide,
+        "article": told.article,
+        "measured": "\n".join(myth.measured),
+        "evidence": seen.evidence if seen else "",
+        "fix": told.fix,
+        "shown": not list(myth.failures()),
     }

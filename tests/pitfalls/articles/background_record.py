@@ -1,30 +1,33 @@
 """The record of a stream that breaks in its middle."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 
 import httpx2
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import StreamingResponse
 from flask import Flask, Response
 
-from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.catalogue import Observation, Pitfall
+from tests.pitfalls.ground import Application, Ground
 
 PITFALL = Pitfall(
-    title="the provider fails behind the first token, and the record is a background task",
+    title="a background task records; the provider fails behind the first token, or the server's grace ends",
     article="BackgroundTasks log each stream when it is over",
     flask="finished: recorded; broken: recorded",
-    fastapi="finished: recorded; broken: lost",
-    fixed="finished: recorded; broken: recorded",
+    fastapi="finished: recorded; broken: lost; drained by force: lost",
+    fixed="finished: recorded; broken: recorded; drained by force: recorded",
     fix="write the record in a finally of the stream itself",
     guide="background-work-and-teardown",
+    number=10,
 )
+DRAINED = "drained by force"
+ENDS = ("finished", "broken", DRAINED)
 
 
-def flask_app() -> Flask:
+def flask_app(records: list[str]) -> Flask:
     app = Flask(__name__)
-    records: list[str] = []
 
     @app.get("/chat/<end>")
     def chat(end: str) -> Response:
@@ -38,69 +41,72 @@ def flask_app() -> Flask:
         response.call_on_close(lambda: records.append(end))
         return response
 
-    @app.get("/records")
-    def recorded() -> list[str]:
-        return records
-
     return app
 
 
-def fastapi_app() -> FastAPI:
+async def ending(end: str) -> None:
+    """What the provider does behind the first token."""
+    if end == "broken":
+        raise ConnectionError("the provider has gone")
+    if end == DRAINED:
+        await asyncio.Event().wait()
+
+
+def fastapi_app(records: list[str]) -> FastAPI:
     app = FastAPI()
-    records: list[str] = []
 
     @app.get("/chat/{end}")
     async def chat(end: str, background: BackgroundTasks) -> StreamingResponse:
         async def tokens() -> AsyncIterator[str]:
             yield "one "
-            if end == "broken":
-                raise ConnectionError("the provider has gone")
+            await ending(end)
             yield "two"
 
         background.add_task(records.append, end)
         return StreamingResponse(tokens())
 
-    @app.get("/records")
-    async def recorded() -> list[str]:
-        return records
-
     return app
 
 
-def fixed_app() -> FastAPI:
+def fixed_app(records: list[str]) -> FastAPI:
     app = FastAPI()
-    records: list[str] = []
 
     @app.get("/chat/{end}")
     async def chat(end: str) -> StreamingResponse:
         async def tokens() -> AsyncIterator[str]:
             try:
                 yield "one "
-                if end == "broken":
-                    raise ConnectionError("the provider has gone")
+                await ending(end)
                 yield "two"
             finally:
                 records.append(end)
 
         return StreamingResponse(tokens())
 
-    @app.get("/records")
-    async def recorded() -> list[str]:
-        return records
-
     return app
 
 
-def probe(url: str) -> str:
-    assert httpx2.get(f"{url}/chat/finished").text == "one two"
-    # uvicorn cuts the connection when the app is over; werkzeug ends the body.
-    with suppress(httpx2.RemoteProtocolError):
-        assert httpx2.get(f"{url}/chat/broken").text == "one "
-    records = httpx2.get(f"{url}/records").json()
-    return "; ".join(
-        f"{end}: {'recorded' if end in records else 'lost'}" for end in ("finished", "broken")
-    )
+def probe(ground: Ground, application: Application, ends: Sequence[str], records: list[str]) -> str:
+    """What became of the record of each stream; the last of them is still running when the server stops."""
+    with ExitStack() as opened, ground.serving(application) as url:
+        assert httpx2.get(f"{url}/chat/finished").text == "one two"
+        # uvicorn cuts the connection when the app is over; werkzeug ends the body.
+        with suppress(httpx2.RemoteProtocolError):
+            assert httpx2.get(f"{url}/chat/broken").text == "one "
+        if DRAINED in ends:
+            answer = opened.enter_context(httpx2.stream("GET", f"{url}/chat/{DRAINED}"))
+            texts = answer.iter_text()  # held: it closes the connection when it goes
+            assert next(texts) == "one "
+    return "; ".join(f"{end}: {'recorded' if end in records else 'lost'}" for end in ends)
 
 
 def observe(ground: Ground) -> Observation:
-    return each(ground, probe, flask_app(), fastapi_app(), fixed_app())
+    of_flask, by_task, by_finally = list[str](), list[str](), list[str]()
+    flask = probe(ground, flask_app(of_flask), ENDS[:2], of_flask)
+    fastapi = probe(ground, fastapi_app(by_task), ENDS, by_task)
+    fixed = probe(ground, fixed_app(by_finally), ENDS, by_finally)
+    evidence = (
+        f"{len(ENDS)} streams, one of each end ({', '.join(ENDS)}): the background task recorded"
+        f" {len(by_task)}, the finally {len(by_finally)}"
+    )
+    return Observation(flask, fastapi, fixed, evidence)

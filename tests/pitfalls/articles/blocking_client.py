@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +27,7 @@ PITFALL = Pitfall(
     fixed="the others go on",
     fix="take AsyncOpenAI and async for",
     guide="share-the-adapter",
+    number=4,
 )
 PATIENCE_S = 1.0
 MESSAGES: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "hello"}]
@@ -139,7 +141,8 @@ def fixed_app(upstream: str) -> FastAPI:
     return app
 
 
-def probe(url: str, upstream: str) -> str:
+def probe(url: str, upstream: str) -> tuple[str, float]:
+    """In words, and how long the other request took, in milliseconds."""
     with (
         ThreadPoolExecutor() as threads,
         httpx2.Client(base_url=upstream, timeout=30) as provider,
@@ -148,17 +151,26 @@ def probe(url: str, upstream: str) -> str:
         other.connect()
         stream = threads.submit(httpx2.get, f"{url}/chat", timeout=30)
         provider.get("/asked").raise_for_status()
+        started = time.monotonic_ns()
         other.request("GET", "/other")
         provider.post("/sent").raise_for_status()
         order = json.load(other.getresponse())
+        took_ms = (time.monotonic_ns() - started) / 1e6
         provider.post("/answered").raise_for_status()
         assert stream.result().text == "onetwo"
-    return "the others go on" if order[0] == "another request" else "the others wait"
+    words = "the others go on" if order[0] == "another request" else "the others wait"
+    return words, took_ms
 
 
 def observe(ground: Ground) -> Observation:
-    def seen(make: Callable[[str], Application]) -> str:
+    def seen(make: Callable[[str], Application]) -> tuple[str, float]:
         with ground.serving(upstream_app()) as upstream, ground.serving(make(upstream)) as url:
             return probe(url, upstream)
 
-    return Observation(seen(flask_app), seen(fastapi_app), seen(fixed_app))
+    flask, _ = seen(flask_app)
+    (fastapi, blocked_ms), (fixed, free_ms) = seen(fastapi_app), seen(fixed_app)
+    evidence = (
+        f"the model was silent for {PATIENCE_S:g} s: beside OpenAI() another request took {blocked_ms:,.0f} ms,"
+        f" beside AsyncOpenAI() {free_ms:,.0f} ms"
+    )
+    return Observation(flask, fastapi, fixed, evidence)

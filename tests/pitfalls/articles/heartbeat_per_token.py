@@ -1,18 +1,17 @@
 """Heartbeats that are sent when a token arrives."""
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from dataclasses import dataclass
 
 import httpx2
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from flask import Flask, Response
 
-from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.catalogue import Observation, Pitfall
+from tests.pitfalls.ground import Application, Ground
 
 PITFALL = Pitfall(
     title="a silence of many heartbeats between two tokens",
@@ -22,10 +21,27 @@ PITFALL = Pitfall(
     fixed="a ping came in the silence",
     fix="let a clock of its own send the heartbeat, not the arrival of a token",
     guide="stream-it",
+    number=6,
 )
 HEARTBEAT_S = 0.02
 SILENCE_S = 0.5
 PING = ": ping\n\n"
+
+
+@dataclass(slots=True)
+class Silence:
+    """The heartbeats that were written while the model said nothing; `over` when it has spoken again."""
+
+    sent: int = 0
+    over: bool = False
+
+    def ping(self) -> str:
+        self.sent += not self.over
+        return PING
+
+    def token(self) -> str:
+        self.over = True
+        return str(self.sent)
 
 
 def flask_app() -> Flask:
@@ -33,18 +49,18 @@ def flask_app() -> Flask:
 
     @app.get("/events")
     def events() -> Response:
-        pinged = threading.Event()
+        silence = Silence()
 
         def tokens() -> Iterator[str]:
             yield "one"
-            yield told(pinged.wait(SILENCE_S))
+            time.sleep(SILENCE_S)
+            yield silence.token()
 
         def chunks() -> Iterator[str]:
             written = time.monotonic()
             for token in tokens():
                 if time.monotonic() - written > HEARTBEAT_S:
-                    yield PING
-                    pinged.set()
+                    yield silence.ping()
                 yield f"data: {token}\n\n"
                 written = time.monotonic()
 
@@ -53,15 +69,10 @@ def flask_app() -> Flask:
     return app
 
 
-async def tokens(pinged: asyncio.Event) -> AsyncIterator[str]:
+async def tokens(silence: Silence) -> AsyncIterator[str]:
     yield "one"
-    with suppress(TimeoutError):
-        await asyncio.wait_for(pinged.wait(), SILENCE_S)
-    yield told(pinged.is_set())
-
-
-def told(pinged: bool) -> str:
-    return f"{'a' if pinged else 'no'} ping came in the silence"
+    await asyncio.sleep(SILENCE_S)
+    yield silence.token()
 
 
 def fastapi_app() -> FastAPI:
@@ -70,12 +81,11 @@ def fastapi_app() -> FastAPI:
     @app.get("/events")
     async def events() -> StreamingResponse:
         async def chunks() -> AsyncIterator[str]:
-            pinged = asyncio.Event()
+            silence = Silence()
             written = time.monotonic()
-            async for token in tokens(pinged):
+            async for token in tokens(silence):
                 if time.monotonic() - written > HEARTBEAT_S:
-                    yield PING
-                    pinged.set()
+                    yield silence.ping()
                 yield f"data: {token}\n\n"
                 written = time.monotonic()
 
@@ -90,11 +100,11 @@ def fixed_app() -> FastAPI:
     @app.get("/events")
     async def events() -> StreamingResponse:
         async def chunks() -> AsyncIterator[str]:
-            pinged = asyncio.Event()
+            silence = Silence()
             held: asyncio.Queue[str | None] = asyncio.Queue()
 
             async def read() -> None:
-                async for token in tokens(pinged):
+                async for token in tokens(silence):
                     await held.put(token)
                 await held.put(None)
 
@@ -104,8 +114,7 @@ def fixed_app() -> FastAPI:
                     try:
                         token = await asyncio.wait_for(held.get(), HEARTBEAT_S)
                     except TimeoutError:
-                        yield PING
-                        pinged.set()
+                        yield silence.ping()
                         continue
                     if token is None:
                         return
@@ -118,10 +127,25 @@ def fixed_app() -> FastAPI:
     return app
 
 
-def probe(url: str) -> str:
+def probe(url: str) -> int:
+    """How many heartbeats the app sent in the silence, which it says with its last token."""
     *_, last = httpx2.get(f"{url}/events", timeout=30).text.strip().split("\n\n")
-    return last.removeprefix("data: ")
+    return int(last.removeprefix("data: "))
+
+
+def told(sent: int) -> str:
+    return f"{'a' if sent else 'no'} ping came in the silence"
 
 
 def observe(ground: Ground) -> Observation:
-    return each(ground, probe, flask_app(), fastapi_app(), fixed_app())
+    def seen(application: Application) -> int:
+        with ground.serving(application) as url:
+            return probe(url)
+
+    flask, fastapi, fixed = seen(flask_app()), seen(fastapi_app()), seen(fixed_app())
+    due = int(SILENCE_S / HEARTBEAT_S) - 1
+    evidence = (
+        f"a silence of {SILENCE_S * 1000:.0f} ms, a heartbeat every {HEARTBEAT_S * 1000:.0f} ms: {due} due,"
+        f" {fastapi} sent by the loop over the tokens, {fixed} by a clock of its own"
+    )
+    return Observation(told(flask), told(fastapi), told(fixed), evidence)

@@ -1,6 +1,7 @@
 """When an EventSource connects again by itself."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 from fastapi import FastAPI, Header
@@ -11,7 +12,7 @@ from flask import Response as FlaskResponse
 
 from tests.pitfalls.browsers import Hearing, event_source
 from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.ground import Answering, Ground
 
 PITFALL = Pitfall(
     title="a 503, and an answer that has come to its end; heard by Chromium's EventSource",
@@ -22,6 +23,7 @@ PITFALL = Pitfall(
     fix="end with an event at which the page calls close(), answer a reconnect behind it with 204, and let the"
     " page itself try again after an error status",
     guide="stream-it",
+    number=8,
 )
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream",
@@ -86,5 +88,16 @@ def probe(url: str, hear: Hearing) -> str:
 
 
 def observe(ground: Ground) -> Observation:
+    plain, ended = Answering(fastapi_app()), Answering(fixed_app())
     with event_source(ground.folder) as hear:
-        return each(ground, lambda url: probe(url, hear), flask_app(), fastapi_app(), fixed_app())
+        seen = each(ground, lambda url: probe(url, hear), flask_app(), plain, ended)
+    evidence = (
+        f"requests of Chromium for one question: {answered(plain)}; with a last event and its id:"
+        f" {answered(ended)}; behind a 503: {len(plain.statuses['/busy']) - 1} more"
+    )
+    return replace(seen, evidence=evidence)
+
+
+def answered(app: Answering) -> str:
+    statuses = app.statuses["/chat"]
+    return f"{', '.join(map(str, statuses))} (the model is asked {statuses.count(200)}x)"

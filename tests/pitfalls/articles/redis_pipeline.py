@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -13,8 +14,8 @@ from flask import Flask, abort
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.catalogue import Observation, Pitfall
+from tests.pitfalls.ground import Application, Ground
 from tests.stores import redis_server
 
 PITFALL = Pitfall(
@@ -25,8 +26,10 @@ PITFALL = Pitfall(
     fixed="added first: denied calls are free; counted first: the limit gets in",
     fix="count and add in one Lua script, which adds a call only when it is admitted",
     guide="auth-and-limits",
+    number=9,
 )
 LIMIT, WINDOW_S = 2, 10
+CALLS_S = (0, 1, 4, 8, 12)
 AT_ONCE, ROUNDS = 16, 10
 SCRIPT = Path(__file__).with_name("sliding_window.lua")
 
@@ -116,33 +119,58 @@ def closing(redis: AsyncRedis) -> Callable[[FastAPI], AbstractAsyncContextManage
     return lifespan
 
 
-def probe(url: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """`last` is the status of a call behind denied ones, `admitted` how many of AT_ONCE in one moment."""
+
+    last: int
+    admitted: int
+
+    @property
+    def words(self) -> str:
+        denied = "free" if self.last == 200 else "charged"
+        within = "the limit gets in" if self.admitted == LIMIT else "more get in than the limit"
+        return f"added first: denied calls are {denied}; counted first: {within}"
+
+
+def probe(url: str) -> Counted:
     with httpx2.Client(base_url=url, timeout=30) as client:
-        return f"added first: {denied_calls(client)}; counted first: {calls_at_once(client)}"
+        return Counted(last_after_denied(client), admitted_at_once(client))
 
 
-def denied_calls(client: httpx2.Client) -> str:
+def last_after_denied(client: httpx2.Client) -> int:
     """A caller who uses up the limit, and goes on to call while it is denied."""
     caller = secrets.token_hex()
-    times = (0, 1, 4, 8, WINDOW_S + 2)
-    *early, last = [client.get(f"/added-first/{caller}/{now}").status_code for now in times]
+    *early, last = [client.get(f"/added-first/{caller}/{now}").status_code for now in CALLS_S]
     assert early == [200, 200, 429, 429]
-    return f"denied calls are {'free' if last == 200 else 'charged'}"
+    return last
 
 
-def calls_at_once(client: httpx2.Client) -> str:
-    """Callers who each call many times in one moment."""
+def admitted_at_once(client: httpx2.Client) -> int:
+    """Callers who each call many times in one moment, until one of them gets more than the limit."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for _ in range(ROUNDS):
             path = f"/counted-first/{secrets.token_hex()}/0"
             answers = threads.map(lambda _, path=path: client.get(path).status_code, range(AT_ONCE))
             if (admitted := list(answers).count(200)) != LIMIT:
                 assert admitted > LIMIT
-                return "more get in than the limit"
-    return "the limit gets in"
+                return admitted
+    return LIMIT
 
 
 def observe(ground: Ground) -> Observation:
+    def seen(application: Application) -> Counted:
+        with ground.serving(application) as url:
+            return probe(url)
+
     with redis_server(ground.folder) as store:
-        url = store.url
-        return each(ground, probe, flask_app(url), fastapi_app(url), fixed_app(url))
+        flask, fastapi, fixed = (
+            seen(make(store.url)) for make in (flask_app, fastapi_app, fixed_app)
+        )
+    evidence = (
+        f"{LIMIT} calls in {WINDOW_S} s are allowed, and two were denied at {CALLS_S[2]} and {CALLS_S[3]} s:"
+        f" one at {CALLS_S[4]} s gets {fastapi.last} where adding comes first, {fixed.last} from the script;"
+        f" of {AT_ONCE} at once {fastapi.admitted} get in where counting comes first, {fixed.admitted} by"
+        " the script"
+    )
+    return Observation(flask.words, fastapi.words, fixed.words, evidence)

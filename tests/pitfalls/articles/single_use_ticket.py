@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx2
 from fastapi import FastAPI, Header
@@ -12,7 +13,7 @@ from flask import Response as FlaskResponse
 
 from tests.pitfalls.browsers import Hearing, event_source
 from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.ground import Answering, Ground
 
 PITFALL = Pitfall(
     title="the connection is lost after the first of two tokens; heard by Chromium's EventSource",
@@ -22,6 +23,7 @@ PITFALL = Pitfall(
     fixed="one, two",
     fix="bind the ticket to one stream for a short time, reconnects included, and go on behind Last-Event-ID",
     guide="auth-and-limits",
+    number=7,
 )
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream",
@@ -95,8 +97,19 @@ def after(last_event_id: str | None) -> str:
 
 
 def observe(ground: Ground) -> Observation:
+    once, bound = Answering(fastapi_app()), Answering(fixed_app())
     with event_source(ground.folder) as hear:
-        return each(ground, lambda url: probe(url, hear), flask_app(), fastapi_app(), fixed_app())
+        seen = each(ground, lambda url: probe(url, hear), flask_app(), once, bound)
+    evidence = (
+        f"one address, asked for again by Chromium: {answered(once)}, after which it asked no more;"
+        f" with a ticket bound to its stream: {answered(bound)}"
+    )
+    return replace(seen, evidence=evidence)
+
+
+def answered(app: Answering) -> str:
+    statuses = app.statuses["/events"]
+    return f"{', '.join(map(str, statuses))} ({statuses.count(200)} of {len(FRAMES)} tokens)"
 
 
 def probe(url: str, hear: Hearing) -> str:

@@ -1,5 +1,6 @@
 """Whether something waits before it writes."""
 
+import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -10,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from flask import Flask, Response
 
-from tests.pitfalls.catalogue import Observation, Pitfall, each
-from tests.pitfalls.ground import Ground
+from tests.pitfalls.catalogue import Observation, Pitfall
+from tests.pitfalls.ground import Application, Ground
 
 PITFALL = Pitfall(
     title="two short streams, one behind the other",
@@ -21,9 +22,11 @@ PITFALL = Pitfall(
     fixed="less than 5 ms apart",
     fix="there is no timer to get round (and 200 x 5 ms is 1 s): write what there is, join tokens to save CPU",
     guide="stream-it",
+    number=3,
 )
 BATCH_S = 0.005
-TRIES = 1000
+MEASURED, TRIES = 50, 1000
+CONNECTIONS = 200
 
 
 def flask_app() -> Flask:
@@ -67,10 +70,16 @@ def fixed_app() -> FastAPI:
     return app
 
 
-def probe(url: str) -> str:
-    # A busy machine makes them slow now and then; a timer would at every try.
-    quick = any(apart_s(url) < BATCH_S for _ in range(TRIES))
-    return f"{'less' if quick else 'more'} than {BATCH_S * 1000:g} ms apart"
+def tried(url: str) -> list[float]:
+    """Distances in seconds: a busy machine makes them long now and then; a timer would at every try."""
+    seen_s = [apart_s(url) for _ in range(MEASURED)]
+    while min(seen_s) >= BATCH_S and len(seen_s) < TRIES:
+        seen_s.append(apart_s(url))
+    return seen_s
+
+
+def told(seen_s: list[float]) -> str:
+    return f"{'less' if min(seen_s) < BATCH_S else 'more'} than {BATCH_S * 1000:g} ms apart"
 
 
 def apart_s(url: str) -> float:
@@ -85,4 +94,14 @@ def apart_s(url: str) -> float:
 
 
 def observe(ground: Ground) -> Observation:
-    return each(ground, probe, flask_app(), fastapi_app(), fixed_app())
+    def seen(application: Application) -> list[float]:
+        with ground.serving(application) as url:
+            return tried(url)
+
+    flask, fastapi, fixed = seen(flask_app()), seen(fastapi_app()), seen(fixed_app())
+    evidence = (
+        f"{statistics.median(fastapi) * 1000:.2f} ms from the end of one stream to the end of the next, with"
+        f" a request and two writes in between (median of {len(fastapi)}); {CONNECTIONS} x"
+        f" {BATCH_S * 1000:g} ms would be {CONNECTIONS * BATCH_S:g} s"
+    )
+    return Observation(told(flask), told(fastapi), told(fixed), evidence)
