@@ -40,8 +40,8 @@ def observe(ground: Ground) -> Observation:
             plain = probe(proxy.url, url)
             http2_ms = _by_http2(proxy.ports.tls, proxy.certificate)
     evidence = (
-        f"by HTTP/1.1 over TLS the first event came after {fastapi.took_ms:,.0f} ms, with the end of a"
-        f" stream of {PATIENCE_S:g} s: it waits in nginx's ssl_buffer_size of 16 KiB; through the same nginx by HTTP/2"
+        f"by HTTP/1.1 over TLS the first event after {fastapi.took_ms:,.0f} ms, with the end of a"
+        f" stream of {PATIENCE_S:g} s: it waits in nginx's ssl_buffer_size of 16 KiB; by HTTP/2 through it"
         f" after {http2_ms:.1f} ms, without TLS after {plain.took_ms:.1f} ms; as shipped, over TLS,"
         f" after {fixed.took_ms:.1f} ms"
     )
