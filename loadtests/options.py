@@ -1,6 +1,7 @@
 """The options of a run, checked before anything is started."""
 
 import argparse
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx2
 
 from loadtests.corpus import CorpusError, read_corpus
 from loadtests.profiles import PROFILES
-from loadtests.scenarios import SCENARIOS, OpenLoop
+from loadtests.scenarios import SCENARIOS, Article, OpenLoop
 from loadtests.targets import TargetsError, load_targets
 
 LONGEST_RUN = 1_000_000
@@ -36,10 +37,23 @@ class RunOptions:
     targets: Path | None
     workers: int
     processes: int
+    proxied: int = 0
+    """How many of the requests are sent to each stack once more, through nginx."""
+
+    @property
+    def article(self) -> Article:
+        """The source article that the run is judged by."""
+        return "A" if self.own_endpoints else SCENARIOS[self.profile].article
 
     @property
     def own_endpoints(self) -> bool:
         return self.legacy_url is not None
+
+    @property
+    def answer_s(self) -> float:
+        """What the simulated model takes for an answer, at the median."""
+        profile = PROFILES[self.profile]
+        return (profile.first_token_ms + profile.generation_ms) / 1000
 
     @property
     def threads(self) -> int:
@@ -48,13 +62,16 @@ class RunOptions:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every value is taken as text here, so that `checked` can name what is wrong with it."""
+    """Every value is taken as text here, so that `checked` can name what is wrong with it.
+
+    What is empty is the scenario's: the one of the profile.
+    """
     defaults = {
-        "requests": "10000",
+        "requests": "",
         "users": "",
         "profile": "article",
         "rate": "",
-        "out": "out/compare",
+        "out": "",
         "seed": "7",
         "corpus": "",
         "legacy-url": "",
@@ -75,12 +92,13 @@ def checked(given: argparse.Namespace) -> RunOptions:
     rate = _rate(given.rate)
     if not (given.rate or given.users) and isinstance(scenario.pace, OpenLoop):
         rate = scenario.pace.rate
+    requests = whole("REQUESTS", given.requests or str(scenario.requests), 1, LONGEST_RUN)
     options = RunOptions(
-        requests=whole("REQUESTS", given.requests, 1, LONGEST_RUN),
+        requests=requests,
         users=whole("USERS", given.users or str(scenario.users), 1, 20_000),
         profile=given.profile,
         rate=rate,
-        out=folder("OUT", given.out),
+        out=folder("OUT", given.out or scenario.out),
         seed=whole("SEED", given.seed, 0, 2**31),
         corpus=_file("CORPUS", given.corpus),
         legacy_url=url("LEGACY_URL", given.legacy_url),
@@ -88,6 +106,7 @@ def checked(given: argparse.Namespace) -> RunOptions:
         targets=_file("TARGETS", given.targets),
         workers=whole("WORKERS", given.workers, 1, 64),
         processes=whole("PROCESSES", given.processes, 1, 64),
+        proxied=0 if given.legacy_url else math.ceil(requests * scenario.proxied),
     )
     _check_together(options)
     return options

@@ -27,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """0 when it was ended by Ctrl-C or SIGTERM, 1 when nginx does not start or ends, 2 for a bad option."""
     try:
-        port = options.whole("PORT", arguments.port, 1, 65_534)
+        port = options.whole("PORT", arguments.port, 1, 65_535)
         out = options.folder("OUT", arguments.out)
         given = (arguments.legacy_url, arguments.streaming_url)
         legacy, streaming = (
             options.url(name, text) or usual
             for (name, usual), text in zip(URLS.items(), given, strict=True)
         )
-        return _serve(out, Ports(port, port + 1, free_port()), legacy, streaming)
+        return _serve(out, Ports(port, free_port(), free_port()), legacy, streaming)
     except OptionError as error:
         print(f"proxy: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.reporting import comparison, markdown, method
+from loadtests.reporting import breakdown_tables, comparison, markdown, method
+from loadtests.reporting.breakdown_tables import PairTable
 from loadtests.reporting.comparison import ComparisonRow
 from loadtests.reporting.figures import Summary
 from loadtests.reporting.records import RunFileError
@@ -44,7 +45,9 @@ def picture(out: Path, path: Path) -> None:
 
 def table(summary: Summary) -> RenderableType:
     """The comparison and the claims for a terminal."""
-    return Group(_headline(summary), _comparison(summary), _claims(summary))
+    found = summary.breakdown
+    pairs = [_pairs(one) for one in breakdown_tables.tables(found)] if found else []
+    return Group(_headline(summary), _comparison(summary), Text(), *pairs, _claims(summary))
 
 
 def _headline(summary: Summary) -> Text:
@@ -74,6 +77,20 @@ def _cells(row: ComparisonRow) -> tuple[Text, str, str, str, str, str]:
         label.append(f"\n  {row.note}", style="dim")
     a, b = row.legacy, row.streaming
     return label, a.p50, a.p99, b.p50, b.p99, row.change
+
+
+def _pairs(table: PairTable) -> Group:
+    grid = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column("", overflow="fold")
+    for column in table.columns:
+        style = {"legacy_flask": "yellow", "fastapi_app": "cyan", None: ""}[column.stack]
+        stack = breakdown_tables.NAMES[column.stack] if column.stack else ""
+        for head, part in zip((f"{stack}\n{column.place}", "\n"), column.parts, strict=True):
+            heading = f"{head}\n{part}"
+            grid.add_column(heading, justify="right", style=style, no_wrap=True, min_width=7)
+    for label, pairs in table.rows:
+        grid.add_row(label, *(cell for pair in pairs for cell in pair))
+    return Group(Text(table.title, style="bold"), grid, Text(f"{table.note}\n", style="dim"))
 
 
 def _claims(summary: Summary) -> Table:

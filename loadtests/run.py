@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import shutil
 import signal
 import sys
@@ -10,17 +11,19 @@ from types import FrameType
 
 from rich.console import Console
 
-from loadtests import options, report
+from loadtests import nginx, options, page_view, report
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
-from loadtests.profiles import PROFILES
 from loadtests.replay import Gate, Replay
 from loadtests.reporting.records import RunFileError
-from loadtests.stage import Stage, StageOptions, given, raised
+from loadtests.stage import Stage, StageOptions, fronted, given, raised
 
 INVALID, UNUSABLE, INTERRUPTED = 1, 2, 130
 BLOCK_START_S = 4.0
 EXTRAS_S = 40.0
+NO_PROXY = (
+    "There is no {} here, so nothing is measured through nginx; on Debian: apt-get install {}."
+)
 
 add_arguments = options.add_arguments
 
@@ -33,6 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     except OptionError as error:
         print(f"compare: {error}", file=sys.stderr)
         return UNUSABLE
+    chosen = proxied_if_possible(chosen, console)
     console.print(estimate(chosen))
     make_room(chosen, console)
     replay = Replay(chosen, console)
@@ -64,18 +68,31 @@ def _conclude(replay: Replay, console: Console) -> int:
     return 0 if summary.valid else INVALID
 
 
+def proxied_if_possible(chosen: RunOptions, console: Console) -> RunOptions:
+    """The options without what goes through nginx where it cannot be, and then a line that says so."""
+    lacking = " ".join(nginx.missing())
+    if not chosen.proxied or not lacking:
+        return chosen
+    console.print(NO_PROXY.format(lacking, lacking))
+    return dataclasses.replace(chosen, proxied=0)
+
+
 def estimate(chosen: RunOptions) -> str:
-    """One line: how many requests, how, and about how long it takes."""
+    """How many requests, how, about how long it takes, and where it is kept."""
     pace = f"{chosen.rate:g} requests/s" if chosen.rate else f"{chosen.users} users"
     what = f"{chosen.requests:,} requests a stack, {pace}"
     if chosen.own_endpoints:
         return f"Comparing {chosen.legacy_url} with {chosen.streaming_url}: {what}."
-    profile = PROFILES[chosen.profile]
-    answer_s = (profile.first_token_ms + profile.generation_ms) / 1000
+    answer_s = chosen.answer_s
     rate = chosen.rate or chosen.users / max(answer_s, 0.1)
-    blocks = 2 * chosen.requests / rate + 4 * (answer_s + BLOCK_START_S)
-    minutes = (blocks + EXTRAS_S) / 60
-    return f"Comparing both stacks, {chosen.profile} profile in real time: {what}; about {minutes:.0f} minutes."
+    ways = 2 if chosen.proxied else 1
+    blocks = 2 * (chosen.requests + chosen.proxied) / rate + 4 * ways * (answer_s + BLOCK_START_S)
+    extras = EXTRAS_S if chosen.article == "A" else answer_s + page_view.about_s(answer_s)
+    again = f", {chosen.proxied:,} of them again through nginx" if chosen.proxied else ""
+    return (
+        f"Comparing both stacks, {chosen.profile} profile in real time: {what}{again}; "
+        f"about {(blocks + extras) / 60:.0f} minutes; into {chosen.out}."
+    )
 
 
 def make_room(chosen: RunOptions, console: Console) -> None:
@@ -96,7 +113,11 @@ def staged(chosen: RunOptions) -> Iterator[Stage]:
         return
     stage = StageOptions(chosen.out, chosen.profile, chosen.seed, chosen.workers, chosen.threads)
     with raised(stage) as up:
-        yield up
+        if not chosen.proxied:
+            yield up
+            return
+        with fronted(up, chosen.out / "nginx") as behind_nginx:
+            yield behind_nginx
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-from loadtests.scenarios import Kind
+from loadtests.scenarios import Kind, Way
 
 _BLOCK = 64 * 1024
 
@@ -20,9 +20,10 @@ class SamplesError(Exception):
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One replayed request; times are monotonic nanoseconds.
 
-    `first_ns` and `last_ns` are the socket reads that brought the first and the last content; for a batch
-    answer both are the read that completed the body. `chunk_us` are offsets from `start_ns`, one for each
-    content chunk, and `chunk_chars` the characters in each. `error` is a short code, None for a whole answer.
+    `headers_ns` is the socket read that brought the head of the answer, `first_ns` and `last_ns` are those
+    that brought the first and the last content; for a batch answer both are the read that completed the body.
+    `chunk_us` are offsets from `start_ns`, one for each content chunk, and `chunk_chars` the characters in
+    each. `error` is a short code, None for a whole answer.
     """
 
     stack: str
@@ -44,6 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     chunk_us: list[int]
     chunk_chars: list[int]
     worker: int
+    way: Way = "direct"
 
 
 class Stalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ class Stalls(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     worker: int
     lateness_us: list[int]
+    way: Way = "direct"
 
 
 def text_sha(text: str, finish_reason: str | None) -> str:

@@ -8,6 +8,10 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["batch", "stream"]
+Article = Literal["A", "B"]
+"""The source article whose figures a run is judged by."""
+Way = Literal["direct", "nginx"]
+"""How a request reaches a stack: at the stack's own port, or through nginx as it is shipped."""
 SAMPLES = "samples.jsonl"
 STALLS = "stalls.jsonl"
 
@@ -28,16 +32,34 @@ class OpenLoop:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A load by name; `profile` is the one of the simulated upstream."""
+    """A load by name; `profile` is the one of the simulated upstream, `requests` go to each stack.
+
+    `proxied` is the share of them that is sent again through nginx. `out` is where the run goes.
+    """
 
     name: str
     users: int
     pace: ClosedLoop | OpenLoop
     profile: str
+    requests: int = 10_000
+    proxied: float = 0.0
+    article: Article = "A"
+    out: str = "out/compare"
 
 
 ARTICLE = Scenario("article", users=200, pace=ClosedLoop(stagger_s=7.6), profile="article")
-PRODUCTION = Scenario("production", users=150, pace=ClosedLoop(stagger_s=9.1), profile="production")
+PRODUCTION = Scenario(
+    "production",
+    users=48,
+    pace=ClosedLoop(stagger_s=9.1),
+    profile="production",
+    requests=960,
+    proxied=0.5,
+    article="B",
+    out="out/production",
+)
+"""Article B. 48 answers of 2,100 tokens at a time are 11,000 tokens a second, about as many as 200 of 500
+tokens: stack and load side keep up with them on a core each."""
 CHATTY = Scenario("chatty", users=200, pace=OpenLoop(rate=25.0), profile="chatty")
 INSTANT = Scenario("instant", users=8, pace=ClosedLoop(stagger_s=0.0), profile="instant")
 
@@ -63,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     out: str
     run: str
     count: int
+    way: Way = "direct"
     first: int = 0
     users: int = 1
     rate: float | None = None

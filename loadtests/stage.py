@@ -5,9 +5,10 @@ import json
 import socket
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loadtests.nginx import Proxy, proxied
 from loadtests.processes import (
     Child,
     Cores,
@@ -19,6 +20,7 @@ from loadtests.processes import (
     python,
 )
 from loadtests.reporting.records import STACKS, StackName
+from loadtests.scenarios import Way
 
 LEGACY: StackName = "legacy_flask"
 STREAMING: StackName = "fastapi_app"
@@ -58,6 +60,11 @@ class Stage:
     cores: Cores
     simulator: Child | None = None
     upstream: str = ""
+    proxies: Mapping[StackName, Proxy] = field(default_factory=dict)
+
+    def url(self, name: StackName, way: Way = "direct") -> str:
+        """Where a stack is reached by a way; KeyError where no nginx is before it."""
+        return self.stacks[name].url if way == "direct" else self.proxies[name].url
 
     def control(self, path: str) -> bytes:
         """The answer of the simulator's control endpoint, such as `stats` or `timeline`."""
@@ -89,6 +96,22 @@ def raised(options: StageOptions) -> Iterator[Stage]:
             assert stack.child is not None
             await_ready(stack.child, f"{stack.url}/readyz")
         yield Stage(stacks, cores, simulator, upstream.removesuffix("/v1"))
+
+
+@contextlib.contextmanager
+def fronted(stage: Stage, folder: Path) -> Iterator[Stage]:
+    """The stage with nginx as shipped before each stack, one each, where simulator and client are.
+
+    Raises StartError.
+    """
+    with contextlib.ExitStack() as running:
+        proxies = {
+            name: running.enter_context(
+                proxied(folder / name, [stack.url], cores=stage.cores.client)
+            )
+            for name, stack in stage.stacks.items()
+        }
+        yield replace(stage, proxies=proxies)
 
 
 def given(legacy_url: str, streaming_url: str) -> Stage:

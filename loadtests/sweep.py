@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests import options
+from loadtests.blocks import Block
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
 from loadtests.replay import Replay
@@ -133,7 +134,7 @@ def _measure(
     count = users * ROUNDS
     replay = Replay(dataclasses.replace(chosen, users=users, requests=count, out=out), console)
     stage.control("stats?reset=1")
-    replay.block(stage, name, f"{users}", range(count))
+    replay.block(stage, Block(name, "direct", f"{users}", range(count)))
     missed = json.loads(stage.control("stats"))["deadline_miss_ms"]["p99"]
     rows = read_stacks(out)[0][name]
     spread = distribution(rows.milliseconds("api_overhead_ms"))

@@ -47,6 +47,7 @@ class Outbox:
             phase=self._plan.phase,
             worker=self._worker,
             lateness_us=lateness_us,
+            way=self._plan.way,
         )
         batch = Batch(
             worker=self._worker,

@@ -131,6 +131,7 @@ class Player:
             chunk_us=[(stamp - outcome.start_ns) // 1000 for stamp in answer.chunk_ns],
             chunk_chars=[len(piece) for piece in answer.text] if answer.chunk_ns else [],
             worker=self._deal.worker,
+            way=self._plan.way,
         )
 
 

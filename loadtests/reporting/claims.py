@@ -88,7 +88,7 @@ class Facts:
     @property
     def article_model(self) -> bool:
         """Whether the upstream took the article's 1.2 s and 6.4 s."""
-        return _near(self.model_first, ARTICLE_TTFT_MS) and _near(
+        return near(self.model_first, ARTICLE_TTFT_MS) and near(
             self.model_generation, ARTICLE_GENERATION_MS
         )
 
@@ -96,10 +96,11 @@ class Facts:
 def verdicts(facts: Facts) -> list[Claim]:
     """A1 to A6; a run that is not valid proves none of them, and says so in each."""
     claims = [rule(facts) for rule in (_a1, _a2, _a3, _a4, _a5, _a6)]
-    return claims if facts.valid else [_unproven(claim) for claim in claims]
+    return claims if facts.valid else [unproven(claim) for claim in claims]
 
 
-def _unproven(claim: Claim) -> Claim:
+def unproven(claim: Claim) -> Claim:
+    """What an invalid run says of a claim."""
     text = f"proves nothing, the run is invalid: {claim.measured}"
     return msgspec.structs.replace(claim, measured=text, verdict="not reproduced")
 
@@ -132,7 +133,7 @@ def _a2(facts: Facts) -> Claim:
         f"a user waits for first content {seconds(facts.batch_total)} → {seconds(facts.stream_first)} "
         f"({percent(-drop, sign=True)})"
     )
-    return Claim("A2", article, measured, _lower(facts.first_chunk, ARTICLE_FIRST_CHUNK_MS))
+    return Claim("A2", article, measured, lower(facts.first_chunk, ARTICLE_FIRST_CHUNK_MS))
 
 
 def _a3(facts: Facts) -> Claim:
@@ -148,7 +149,7 @@ def _a3(facts: Facts) -> Claim:
             "and relaying cannot shorten that"
         )
         return Claim("A3", article, floor, "shown impossible")
-    return Claim("A3", article, measured, _lower(facts.stream_total, ARTICLE_STREAM_TOTAL_MS))
+    return Claim("A3", article, measured, lower(facts.stream_total, ARTICLE_STREAM_TOTAL_MS))
 
 
 def _a4(facts: Facts) -> Claim:
@@ -161,7 +162,7 @@ def _a4(facts: Facts) -> Claim:
     if facts.batch_overhead < ARTICLE_BATCH_OVERHEAD_MS * (1 - TOLERANCE):
         light = f"{measured}; a batch stack at 800 ms takes another load: see `make sweep`"
         return Claim("A4", article, light, "not reproduced")
-    return Claim("A4", article, measured, _lower(facts.stream_overhead, ARTICLE_STREAM_OVERHEAD_MS))
+    return Claim("A4", article, measured, lower(facts.stream_overhead, ARTICLE_STREAM_OVERHEAD_MS))
 
 
 def _a5(facts: Facts) -> Claim:
@@ -198,11 +199,12 @@ def _gain(handling: Mapping[StackName, Handling] | None) -> float | None:
     return both[1].requests_per_s / both[0].requests_per_s - 1
 
 
-def _near(measured: float | None, article: float) -> bool:
+def near(measured: float | None, article: float) -> bool:
+    """Whether a time of the model is the article's, by `MODEL_TOLERANCE`."""
     return measured is not None and abs(measured / article - 1) <= MODEL_TOLERANCE
 
 
-def _lower(measured: float, article: float) -> Verdict:
+def lower(measured: float, article: float) -> Verdict:
     """The verdict on a figure of which less is better."""
     if measured < article * (1 - TOLERANCE):
         return "beaten"

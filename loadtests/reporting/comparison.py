@@ -125,6 +125,14 @@ def percent(share: float, *, sign: bool = False) -> str:
     return f"{text} %".replace("-", MINUS)
 
 
+def tenths(share: float) -> str:
+    """A share in tenths of a percent; what is there is not shown as nothing, nor as all."""
+    rounded = round(100 * share, 1)
+    if 0 < share < 1 and rounded in (0, 100):
+        return "> 99.9 %" if rounded else "< 0.1 %"
+    return "100 %" if rounded == 100 else f"{rounded:.1f} %"
+
+
 def seconds(milliseconds: float) -> str:
     """For sentences: two decimals."""
     return f"{milliseconds / 1000:.2f} s"

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from loadtests.reporting.records import RunFileError
+from loadtests.reporting.records import RunFileError, StackName
+from loadtests.scenarios import Way
 from loadtests.stats import Distribution
 
 Interval = tuple[float, float]
@@ -85,8 +86,51 @@ class Confidence(msgspec.Struct, frozen=True):
     fastapi_app: dict[str, Intervals]
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """summary.json."""
+class Stages(msgspec.Struct, frozen=True):
+    """Where the time of each request went, in ms: until the model had it, at the model, and from the model on.
+
+    For a batch answer the three make up the total; for a streamed one the time to first content.
+    """
+
+    until_model_ms: Distribution
+    model_ms: Distribution
+    from_model_ms: Distribution
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the mean of the whole, 0 to 1; they add up to 1, which shares of medians do not."""
+        means = [one.mean for one in (self.until_model_ms, self.model_ms, self.from_model_ms)]
+        until, model, onwards = (mean / sum(means) for mean in means)
+        return until, model, onwards
+
+
+class WayFigures(msgspec.Struct, frozen=True):
+    """One stack as it was reached by one way; times in ms. `proxy_cpu_ms_per_request` is nginx's own."""
+
+    requests: int
+    errors: int
+    first_byte_ms: Distribution | None
+    first_content_ms: Distribution | None
+    total_ms: Distribution | None
+    stages: Stages | None
+    proxy_cpu_ms_per_request: float | None = None
+
+
+class Breakdown(msgspec.Struct, frozen=True):
+    """What article B asks for: each stack by each way, its stages, the cost of the JSON, what a browser shows.
+
+    `serialisation_ms` is one answer written again and again in the load side's process. `visible_ms` counts
+    from the click to the paint of the first words; `visible_by` says in which browser.
+    """
+
+    ways: dict[Way, dict[StackName, WayFigures]]
+    serialisation_ms: Distribution | None
+    visible_ms: dict[StackName, Distribution] | None
+    visible_by: str | None
+
+
+class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """summary.json; `breakdown` is there in runs of the production profile alone."""
 
     scenario: str
     requests: int
@@ -100,6 +144,7 @@ class Summary(msgspec.Struct, frozen=True):
     harness: Harness
     claims: list[Claim]
     confidence: Confidence
+    breakdown: Breakdown | None = None
 
 
 def read(path: Path) -> Summary:

@@ -20,12 +20,13 @@ from loadtests.reporting.records import (
     integers,
     read_lines,
 )
+from loadtests.scenarios import Way
 from loadtests.stats import Floats
 
 STAMPS_OF = 1000
 """Token stamps are kept for about so many requests a stack: half a million lags are enough."""
 
-Key = tuple[StackName, str, str]
+Key = tuple[StackName, Way, str, str]
 
 
 class Upstream(msgspec.Struct, frozen=True):
@@ -49,6 +50,26 @@ class Row(msgspec.Struct, frozen=True):
     def asked_ns(self) -> int:
         """c0, or c_s in an open loop, where a request that leaves late has been waited for already."""
         return self.sample.scheduled_ns if self.from_schedule else self.sample.start_ns
+
+    @property
+    def first_byte_ms(self) -> float | None:
+        """Until the head of the answer is at the client's socket."""
+        return _ms(self.asked_ns, self.sample.headers_ns)
+
+    @property
+    def until_model_ms(self) -> float | None:
+        """From the client's sending to the model's receiving: u0 - c0."""
+        return _ms(self.asked_ns, self.upstream.received_ns) if self.upstream else None
+
+    @property
+    def after_first_ms(self) -> float | None:
+        """From the model's first token to the client's first content: c1 - u1."""
+        return _ms(self.upstream.first_ns, self.sample.first_ns) if self.upstream else None
+
+    @property
+    def after_last_ms(self) -> float | None:
+        """From the model's last token to the client's last content: cN - uN."""
+        return _ms(self.upstream.last_ns, self.sample.last_ns) if self.upstream else None
 
     @property
     def first_content_ms(self) -> float | None:
@@ -160,9 +181,14 @@ def relay_lag_ms(row: Row) -> Floats:
     return lags
 
 
-def read_stacks(out: Path, *, open_loop: bool = False) -> tuple[dict[StackName, StackRows], bool]:
-    """Every stack of a run directory, and whether a timeline was there; RunFileError when a file is broken."""
-    samples = list(read_lines(out / "samples.jsonl", Sample))
+def read_stacks(
+    out: Path, *, open_loop: bool = False, way: Way = "direct"
+) -> tuple[dict[StackName, StackRows], bool]:
+    """Every stack of a run directory as it was reached by one way, and whether a timeline was there.
+
+    Ways are never pooled. Raises RunFileError when a file is broken.
+    """
+    samples = [one for one in read_lines(out / "samples.jsonl", Sample) if one.way == way]
     timeline = out / "timeline.jsonl"
     known = timeline.exists()
     emissions = read_lines(timeline, Emission) if known else iter(())
@@ -207,7 +233,7 @@ def _without_stamps(emission: Emission) -> Emission:
 
 
 def _key(record: Sample | Emission) -> Key:
-    return record.stack, record.phase, record.request_id
+    return record.stack, record.way, record.phase, record.request_id
 
 
 def _ms(start_ns: int | None, end_ns: int | None) -> float | None:

@@ -1,6 +1,7 @@
 """report.md: the comparison, the claims and the method for a pull request or a README."""
 
-from loadtests.reporting import comparison
+from loadtests.reporting import breakdown_tables, comparison
+from loadtests.reporting.breakdown_tables import PairTable
 from loadtests.reporting.comparison import Cells, ComparisonRow
 from loadtests.reporting.figures import Summary
 
@@ -21,6 +22,7 @@ def report(summary: Summary, notes: list[str]) -> str:
         comparison.explanation(summary),
         _validity(summary),
         table(summary),
+        *breakdown(summary),
         "## The articles' figures",
         claims(summary),
         "## Method",
@@ -32,6 +34,24 @@ def report(summary: Summary, notes: list[str]) -> str:
 def table(summary: Summary) -> str:
     """The comparison table alone, as the README quotes it from a committed results file."""
     return HEAD + "\n".join(_row(row) for row in comparison.rows(summary))
+
+
+def breakdown(summary: Summary) -> list[str]:
+    """The tables of article B, each with its heading and note; none for other runs."""
+    if summary.breakdown is None:
+        return []
+    found = breakdown_tables.tables(summary.breakdown)
+    return [part for one in found for part in (f"## {one.title}", pairs(one), one.note)]
+
+
+def pairs(table: PairTable) -> str:
+    """One of them alone."""
+    heads = [f"{column.name}: {part}" for column in table.columns for part in column.parts]
+    lines = [("", *heads), ("---", *["--:"] * len(heads))]
+    lines += [
+        (label.strip(), *(cell for pair in cells for cell in pair)) for label, cells in table.rows
+    ]
+    return "\n".join(_line(line) for line in lines)
 
 
 def claims(summary: Summary) -> str:

@@ -9,6 +9,14 @@ from loadtests.reporting.summary import Measured
 from loadtests.stats import Distribution
 
 Check = tuple[str, str, str]
+BREAKDOWN = (
+    "Time to first byte is that of the head of the answer, at the client's socket. The streaming stack sends "
+    "it with the first content: until then an error keeps its status.",
+    "Stages: from the client's sending to the model's receiving, from there to its last token (streamed: its "
+    "first), from there to the client's last content (streamed: its first), by the stamps of each request.",
+    "First words painted: from the click to the paint, as the browser itself reports it (Element Timing), of a "
+    "page that asks and shows; the browser runs on this host, after the load.",
+)
 
 
 def notes(measured: Measured) -> list[str]:
@@ -45,6 +53,8 @@ def _particulars(measured: Measured) -> list[str]:
         )
     elif lag := measured.summary.stacks.fastapi_app.relay_lag_ms:
         found.append(f"Relay lag is taken from {lag.n:,} tokens, of requests spread over the run.")
+    if measured.summary.breakdown:
+        found.extend(BREAKDOWN)
     found.extend(
         _retries(stack) for stack in (measured.legacy, measured.streaming) if stack.retried
     )

@@ -6,13 +6,15 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from loadtests.reporting import comparison, drawings, method
+from loadtests.reporting import breakdown_tables, comparison, drawings, method
+from loadtests.reporting.breakdown_tables import Pair, PairTable
 from loadtests.reporting.comparison import ComparisonRow
 from loadtests.reporting.drawings import Drawing
 from loadtests.reporting.figures import Claim, Summary
 from loadtests.reporting.summary import Measured
 from loadtests.reporting.typical import Typical, typical
 
+KINDS = {"legacy_flask": "legacy", "fastapi_app": "streaming", None: "article"}
 PART = re.compile(r"<!-- part: (\w+) -->\n")
 BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|MiB|%)(?!\w))")
 
@@ -30,6 +32,7 @@ def page(measured: Measured) -> str:
         time_lines=_time_lines(request),
         comparison="".join(_row(row) for row in comparison.rows(summary)),
         level=comparison.percent(summary.confidence.level),
+        breakdown=_breakdown(summary),
         distributions=_distributions(measured),
         arrival=_arrival(measured, request),
         overheads=_overheads(measured),
@@ -94,6 +97,39 @@ def _row(row: ComparisonRow) -> str:
         b99=row.streaming.p99,
         change=row.change,
     )
+
+
+def _breakdown(summary: Summary) -> str:
+    found = summary.breakdown
+    return "".join(map(_pairs, breakdown_tables.tables(found))) if found else ""
+
+
+def _pairs(table: PairTable) -> str:
+    heads = (
+        _part("pair_head", kind=KINDS[column.stack], name=escape(column.name))
+        for column in table.columns
+    )
+    parts = (
+        _part("pair_parts", first=column.parts[0], second=column.parts[1])
+        for column in table.columns
+    )
+    return _part(
+        "pairs",
+        title=escape(table.title),
+        note=prose(table.note),
+        heads="".join(heads),
+        parts="".join(parts),
+        rows="".join(_pair_row(table, label, pairs) for label, pairs in table.rows),
+    )
+
+
+def _pair_row(table: PairTable, label: str, pairs: list[Pair]) -> str:
+    cells = (
+        _part("pair_cells", name=escape(column.name), first=escape(first), second=prose(second))
+        for column, (first, second) in zip(table.columns, pairs, strict=True)
+    )
+    kind = "part" if label.startswith(" ") else "whole"
+    return _part("pair_row", kind=kind, label=escape(label.strip()), cells="".join(cells))
 
 
 def _claim(claim: Claim) -> str:

@@ -57,9 +57,9 @@ def _lane(axes: Axes, base: float, until: float, shown: tuple[Floats, Floats], l
     axes.text(0, base + LANE + 0.1, lane.name, color=lane.color, fontsize=13, weight="bold")
     words = _blank_words(first, until, narrow=lane.narrow)
     middle = base + LANE / 2
-    axes.text(
-        first / 2, middle, words, ha="center", va="center", color=lane.palette.muted, fontsize=12
-    )
+    inside = first > until / 20
+    at, side = (first / 2, "center") if inside else (first + until / 150, "left")
+    axes.text(at, middle, words, ha=side, va="center", color=lane.palette.muted, fontsize=12)
     end = f"complete at {last:.2f} s"
     axes.text(until, base + LANE + 0.1, end, ha="right", color=lane.palette.ink, fontsize=12)
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from loadtests.scenarios import Article, Way
 from loadtests.stats import Distribution
 
 Integers = npt.NDArray[np.int64]
@@ -44,8 +45,10 @@ class Sample(msgspec.Struct, frozen=True):
     text_sha: str | None = None
     chars: int = 0
     completion_tokens: int | None = None
+    headers_ns: int | None = None
     chunk_us: msgspec.Raw = NOTHING
     chunk_chars: msgspec.Raw = NOTHING
+    way: Way = "direct"
 
     @property
     def ok(self) -> bool:
@@ -64,6 +67,7 @@ class Emission(msgspec.Struct, frozen=True):
     last_ns: int | None
     token_us: msgspec.Raw = NOTHING
     token_chars: msgspec.Raw = NOTHING
+    way: Way = "direct"
 
 
 class Stall(msgspec.Struct, frozen=True):
@@ -71,6 +75,7 @@ class Stall(msgspec.Struct, frozen=True):
 
     stack: StackName
     lateness_us: list[float]
+    way: Way = "direct"
 
 
 class StackRun(msgspec.Struct, frozen=True):
@@ -78,6 +83,7 @@ class StackRun(msgspec.Struct, frozen=True):
 
     server: str | None = None
     cpu_s: float | None = None
+    proxy_cpu_s: float | None = None
     idle_rss_mib: float | None = None
     rss_peak_mib: float | None = None
     measured_s: float | None = None
@@ -116,6 +122,20 @@ class Handling(msgspec.Struct, frozen=True):
     n: int = 0
 
 
+class Proxied(msgspec.Struct, frozen=True):
+    """What was sent to each stack once more, through nginx."""
+
+    requests: int
+    stacks: dict[StackName, StackRun] = {}
+
+
+class Views(msgspec.Struct, frozen=True):
+    """First words as a browser painted them, in ms after the click that asked; `by` says which browser, how."""
+
+    by: str
+    first_words_ms: dict[StackName, list[float]]
+
+
 class Coalesce(msgspec.Struct, frozen=True):
     """The streaming stack's settings for joining tokens into chunks."""
 
@@ -135,7 +155,11 @@ class Run(msgspec.Struct, frozen=True):
     versions: dict[str, str | None] = {}
     host: dict[str, str | int | float | None] = {}
     coalesce: Coalesce | None = None
+    article: Article = "A"
     stacks: dict[StackName, StackRun] = {}
+    proxied: Proxied | None = None
+    serialisation_ms: Distribution | None = None
+    views: Views | None = None
     harness: HarnessRun = HarnessRun()
     handling: dict[StackName, Handling] | None = None
     interrupted: bool = False

@@ -7,10 +7,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from loadtests.reporting import claims
+from loadtests.reporting import claims, production_claims
+from loadtests.reporting.breakdown import breakdown
 from loadtests.reporting.figures import (
     Answers,
     BatchFigures,
+    Breakdown,
+    Claim,
     Confidence,
     Harness,
     Intervals,
@@ -30,7 +33,8 @@ from loadtests.reporting.records import (
     read_lines,
     read_run,
 )
-from loadtests.reporting.validity import Evidence, invalid_reasons
+from loadtests.reporting.validity import Evidence, invalid_reasons, way_reasons
+from loadtests.scenarios import Way
 from loadtests.stats import LEVEL, Distribution, Floats, distribution, interval
 
 HEADLINES = ("first_content_ms", "total_ms", "api_overhead_ms")
@@ -54,8 +58,17 @@ def measure(out: Path) -> Measured:
     legacy, streaming = stacks["legacy_flask"], stacks["fastapi_app"]
     if not legacy.requests and not streaming.requests:
         raise RunFileError(f"{out / 'samples.jsonl'}: no request was recorded")
-    evidence = _evidence(run, stacks, has_timeline, _stalls(out))
-    return Measured(run, legacy, streaming, has_timeline, _summary(evidence))
+    evidence = _evidence(run, stacks, has_timeline, _stalls(out, "direct"))
+    behind = _through_nginx(out, run)
+    return Measured(run, legacy, streaming, has_timeline, _summary(evidence, behind))
+
+
+def _through_nginx(out: Path, run: Run) -> Evidence | None:
+    if run.proxied is None:
+        return None
+    stacks, has_timeline = read_stacks(out, open_loop=run.rate is not None, way="nginx")
+    asked = msgspec.structs.replace(run, requests=run.proxied.requests)
+    return _evidence(asked, stacks, has_timeline, _stalls(out, "nginx"))
 
 
 def _evidence(
@@ -80,11 +93,12 @@ def _evidence(
     )
 
 
-def _stalls(out: Path) -> dict[StackName, Floats]:
+def _stalls(out: Path, way: Way) -> dict[StackName, Floats]:
     lateness: dict[StackName, list[float]] = {name: [] for name in STACKS}
     path = out / "stalls.jsonl"
     for stall in read_lines(path, Stall) if path.exists() else ():
-        lateness[stall.stack].extend(stall.lateness_us)
+        if stall.way == way:
+            lateness[stall.stack].extend(stall.lateness_us)
     return {name: np.array(late, dtype=np.float64) / 1e3 for name, late in lateness.items()}
 
 
@@ -96,10 +110,12 @@ def _compare(legacy: StackRows, streaming: StackRows) -> tuple[int, int]:
     return len(both), sum(same)
 
 
-def _summary(evidence: Evidence) -> Summary:
+def _summary(evidence: Evidence, behind: Evidence | None) -> Summary:
     run = evidence.run
     legacy, streaming = evidence.stacks["legacy_flask"], evidence.stacks["fastapi_app"]
     reasons = invalid_reasons(evidence)
+    if behind:
+        reasons += [f"through nginx: {reason}" for reason in way_reasons(behind)]
     summary = Summary(
         scenario=run.scenario,
         requests=run.requests,
@@ -110,12 +126,25 @@ def _summary(evidence: Evidence) -> Summary:
         stacks=Stacks(_batch_figures(legacy, run), _stream_figures(streaming, run)),
         upstream=_upstream(streaming if streaming.rows else legacy),
         answers=Answers(evidence.compared, evidence.identical),
-        harness=_harness(evidence),
+        harness=_harness([evidence, behind] if behind else [evidence]),
         claims=[],
         confidence=_confidence(legacy, streaming),
+        breakdown=_breakdown(evidence, behind) if run.article == "B" else None,
     )
-    facts = claims.Facts.of(summary, _others(streaming, run))
-    return msgspec.structs.replace(summary, claims=claims.verdicts(facts))
+    return msgspec.structs.replace(summary, claims=_claims(summary, streaming, run))
+
+
+def _breakdown(evidence: Evidence, behind: Evidence | None) -> Breakdown:
+    ways: dict[Way, Evidence] = {"direct": evidence}
+    if behind:
+        ways["nginx"] = behind
+    return breakdown(evidence.run, {way: one.stacks for way, one in ways.items()})
+
+
+def _claims(summary: Summary, streaming: StackRows, run: Run) -> list[Claim]:
+    if summary.breakdown:
+        return production_claims.verdicts(summary, summary.breakdown)
+    return claims.verdicts(claims.Facts.of(summary, _others(streaming, run)))
 
 
 def _others(streaming: StackRows, run: Run) -> claims.Others:
@@ -166,14 +195,13 @@ def _upstream(stack: StackRows) -> UpstreamFigures:
     )
 
 
-def _harness(evidence: Evidence) -> Harness:
+def _harness(ways: Sequence[Evidence]) -> Harness:
+    shares = ways[0].run.harness.cpu_share
     return Harness(
-        dispatch_delay_ms=_worse(list(evidence.dispatch_delay_ms.values())),
-        loop_stall_ms=_worse(list(evidence.loop_stall_ms.values())),
-        deadline_miss_ms=evidence.deadline_miss_ms,
-        cpu_share={
-            name: evidence.run.harness.cpu_share.get(name) for name in ("client", "simulator")
-        },
+        dispatch_delay_ms=_worse([d for one in ways for d in one.dispatch_delay_ms.values()]),
+        loop_stall_ms=_worse([d for one in ways for d in one.loop_stall_ms.values()]),
+        deadline_miss_ms=ways[0].deadline_miss_ms,
+        cpu_share={name: shares.get(name) for name in ("client", "simulator")},
     )
 
 

@@ -41,6 +41,11 @@ def invalid_reasons(evidence: Evidence) -> list[str]:
     return [reason for check in CHECKS for reason in check(evidence)]
 
 
+def way_reasons(evidence: Evidence) -> list[str]:
+    """The same of one way of reaching the stacks; what holds of the whole run is left out."""
+    return [reason for check in OF_A_WAY for reason in check(evidence)]
+
+
 def _interrupted(evidence: Evidence) -> Iterator[str]:
     if evidence.run.interrupted:
         yield "the run was interrupted"
@@ -128,15 +133,14 @@ def _unmatched(evidence: Evidence) -> Iterator[str]:
             yield f"{name}: {stack.unmatched:,} answers are missing in the simulator's timeline"
 
 
-CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
-    _interrupted,
+Check = Callable[[Evidence], Iterator[str]]
+OF_A_WAY: tuple[Check, ...] = (
     _too_few,
     _errors,
     _kinds,
     _answers,
     _dispatch,
     _stalls,
-    _deadlines,
-    _cpu,
     _unmatched,
 )
+CHECKS: tuple[Check, ...] = (_interrupted, *OF_A_WAY, _deadlines, _cpu)

@@ -24,6 +24,8 @@ class Shape:
     spread: float = 0.0
     seed: int = 7
     timeline: bool = True
+    ways: tuple[str, ...] = ("direct",)
+    nginx_ms: float = 0.5
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,19 +51,57 @@ def write_run(out: Path, shape: Shape | None = None) -> Path:
         (out / "timeline.jsonl").open("w") as timeline,
     ):
         for stack in STACKS:
-            for request in requests:
-                sample, emission = _answered(stack, request, shape, draw)
-                samples.write(json.dumps(sample) + "\n")
-                timeline.write(json.dumps(emission) + "\n")
+            for way in shape.ways:
+                for request in requests[: len(requests) // (1 if way == "direct" else 2)]:
+                    sample, emission = _answered(stack, request, shape, draw)
+                    more = shape.nginx_ms if way == "nginx" else 0.0
+                    samples.write(json.dumps(_by(way, sample, more)) + "\n")
+                    timeline.write(json.dumps(emission | {"way": way}) + "\n")
     if not shape.timeline:
         (out / "timeline.jsonl").unlink()
-    write_stalls(out, [abs(draw.gauss(0, 400)) for _ in range(500)])
+    write_stalls(out, [abs(draw.gauss(0, 400)) for _ in range(500)], shape.ways)
     return out
 
 
-def write_stalls(out: Path, lateness_us: list[float]) -> None:
-    """The same stalls for both stacks."""
-    lines = [{"stack": s, "phase": "1", "worker": 0, "lateness_us": lateness_us} for s in STACKS]
+def production_run(out: Path, **changes: Any) -> Path:
+    """A run of the production profile, half of it again through nginx, with what a browser painted."""
+    proxied = {"requests": 100, "stacks": {name: {"proxy_cpu_s": 0.5} for name in STACKS}}
+    run = {
+        "scenario": "production",
+        "profile": "production",
+        "article": "B",
+        "proxied": proxied,
+        "serialisation_ms": {"mean": 0.01, "p50": 0.01, "p95": 0.02, "p99": 0.03, "max": 1, "n": 9},
+        "views": {
+            "by": "Chromium 140",
+            "first_words_ms": {"legacy_flask": [9_130.0], "fastapi_app": [185.0]},
+        },
+    }
+    shape = Shape(
+        tokens=20,
+        ttft_ms=164.0,
+        generation_ms=8_936.0,
+        ways=("direct", "nginx"),
+        run=run | changes,
+    )
+    return write_run(out, shape)
+
+
+def _by(way: str, sample: dict[str, Any], more_ms: float) -> dict[str, Any]:
+    """A sample as it came by a way, of which all but the sending is so much later."""
+    if sample["kind"] == "batch":
+        sample["headers_ns"] = sample["first_ns"]
+    stamps = ("headers_ns", "first_ns", "last_ns")
+    return sample | {"way": way} | {name: sample[name] + int(more_ms * MS) for name in stamps}
+
+
+def write_stalls(out: Path, lateness_us: list[float], ways: tuple[str, ...] = ("direct",)) -> None:
+    """The same stalls for both stacks, by each way."""
+    lines = [
+        {"stack": stack, "phase": "1", "worker": 0, "lateness_us": lateness_us, "way": way}
+        for stack in STACKS
+        for way in ways
+    ]
     (out / "stalls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

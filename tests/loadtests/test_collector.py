@@ -36,7 +36,8 @@ def test_samples_and_stalls_come_whole(plan: Plan, tmp_path: Path) -> None:
     collector.close()
     assert sorted(s.index for s in read_samples(tmp_path / "samples.jsonl")) == [0, 1, 2]
     (stalls,) = map(json.loads, (tmp_path / "stalls.jsonl").read_text().splitlines())
-    assert stalls == {"stack": "fastapi_app", "phase": "B1", "worker": 0, "lateness_us": [5, 6]}
+    mark = {"stack": "fastapi_app", "phase": "B1", "way": "direct", "worker": 0}
+    assert stalls == mark | {"lateness_us": [5, 6]}
 
 
 def test_a_batch_that_comes_twice_counts_once(plan: Plan, tmp_path: Path) -> None:

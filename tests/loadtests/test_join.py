@@ -78,6 +78,28 @@ def test_the_same_id_in_another_phase_is_another_request(tmp_path: Path) -> None
     assert stacks["fastapi_app"].unmatched == 2
 
 
+def test_the_same_id_by_another_way_is_another_request(tmp_path: Path) -> None:
+    write_run(tmp_path, Shape(requests=2, ways=("direct", "nginx")))
+    change_lines(
+        tmp_path / "timeline.jsonl",
+        lambda line: line | ({"request_id": "?"} if line["way"] == "nginx" else {}),
+    )
+    direct, nginx = (
+        read_stacks(tmp_path, way=way)[0]["fastapi_app"] for way in ("direct", "nginx")
+    )
+    assert (len(direct.rows), direct.unmatched) == (2, 0)
+    assert (len(nginx.rows), nginx.unmatched) == (1, 1)
+
+
+def test_a_run_from_before_there_were_ways_came_direct(tmp_path: Path) -> None:
+    write_run(tmp_path, Shape(requests=2))
+    for name in ("samples.jsonl", "timeline.jsonl"):
+        change_lines(tmp_path / name, lambda line: {k: line[k] for k in line if k != "way"})
+    stacks, _ = read_stacks(tmp_path)
+    assert stacks["fastapi_app"].unmatched == 0
+    assert len(stacks["fastapi_app"].rows) == 2
+
+
 def test_without_a_timeline_overheads_are_unknown(tmp_path: Path) -> None:
     write_run(tmp_path, Shape(requests=2, timeline=False))
     stacks, has_timeline = read_stacks(tmp_path)

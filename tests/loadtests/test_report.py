@@ -12,7 +12,7 @@ from rich.console import Console
 
 from loadtests import report
 from loadtests.reporting import comparison, markdown
-from tests.loadtests.run_files import Shape, change_lines, write_run
+from tests.loadtests.run_files import Shape, change_lines, production_run, write_run
 
 VOID = {"meta", "br", "link", "img"}
 
@@ -136,6 +136,34 @@ def test_the_markdown_has_every_row_with_as_many_cells(tmp_path: Path) -> None:
     assert "**shown impossible**" in text
 
 
+def test_article_b_has_its_tables_in_every_report(tmp_path: Path) -> None:
+    summary = report.write(production_run(tmp_path))
+    console = Console(width=112, record=True)
+    console.print(report.table(summary))
+    terminal = console.export_text()
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    html = unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    for label in ("Time to first byte, ms", "First words painted, ms", "Waiting for the model"):
+        assert re.search(rf"^{label} +\S", terminal, flags=re.MULTILINE)
+        assert f"| {label} |" in text
+        assert f"<td>{label}</td>" in html
+    assert re.search(r"^Context assembly +12\.0 +0\.1 % *$", terminal, flags=re.MULTILINE)
+    assert "CPU of nginx, ms a request |  |  | 5.00 |  |  |  | 5.00 |" in text
+    parser = Balance()
+    parser.feed(html)
+    assert parser.open == []
+
+
+def test_what_was_not_measured_of_article_b_is_a_dash(tmp_path: Path) -> None:
+    bare = {"views": None, "serialisation_ms": None}
+    write = production_run(tmp_path, **bare)
+    (tmp_path / "timeline.jsonl").unlink()
+    report.write(write)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "What a browser paints was not measured." in text
+    assert "| Waiting for the model | 9,100 | 96.8 % | – |  | – |  | – |  | – |  |" in text
+
+
 def test_the_terminal_shows_the_comparison(tmp_path: Path) -> None:
     summary = report.write(write_run(tmp_path, Shape(run={"interrupted": True})))
     console = Console(width=100, record=True)
@@ -175,6 +203,14 @@ def test_numbers(value: float | None, text: str) -> None:
 )
 def test_changes(before: float, after: float, text: str) -> None:
     assert comparison.change(before, after) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.968, "96.8 %"), (0.9996, "> 99.9 %"), (1, "100 %")],
+)
+def test_tenths(share: float, text: str) -> None:
+    assert comparison.tenths(share) == text
 
 
 def test_the_picture_is_drawn_without_a_browser(tmp_path: Path) -> None:

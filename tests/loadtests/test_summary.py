@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from loadtests import report
 from loadtests.reporting import figures
 from loadtests.reporting.records import RunFileError
-from tests.loadtests.run_files import Shape, change_lines, write_run
+from loadtests.reporting.summary import measure
+from tests.loadtests.run_files import Shape, change_lines, production_run, write_run
 
 BATCH = [
     "requests",
@@ -45,6 +47,12 @@ def written(out: Path) -> dict[str, Any]:
     return found
 
 
+def figured(out: Path) -> dict[str, Any]:
+    """The same without the reports, which take longer."""
+    found: dict[str, Any] = json.loads(msgspec.json.encode(measure(out).summary))
+    return found
+
+
 def test_the_keys_are_those_of_the_design(tmp_path: Path) -> None:
     summary = written(write_run(tmp_path))
     assert list(summary) == TOP
@@ -74,6 +82,50 @@ def test_the_figures_follow_from_the_files(tmp_path: Path) -> None:
     assert stream["inter_chunk_ms"]["n"] == 200 * 125
     assert stream["relay_lag_ms"]["n"] == 200 * 500
     assert summary["answers"] == {"compared": 200, "identical": 200}
+
+
+def test_a_production_run_is_broken_down_and_judged_by_article_b(tmp_path: Path) -> None:
+    summary = figured(production_run(tmp_path))
+    assert list(summary) == [*TOP, "breakdown"]
+    assert [claim["id"] for claim in summary["claims"]] == ["B1", "B2"]
+    ways = summary["breakdown"]["ways"]
+    assert [ways[way]["fastapi_app"]["requests"] for way in ("direct", "nginx")] == [200, 100]
+    assert ways["nginx"]["legacy_flask"]["proxy_cpu_ms_per_request"] == 5
+    assert ways["direct"]["legacy_flask"]["proxy_cpu_ms_per_request"] is None
+    assert summary["breakdown"]["visible_ms"]["fastapi_app"]["p50"] == 185
+
+
+def test_ways_are_never_pooled(tmp_path: Path) -> None:
+    before = figured(production_run(tmp_path))
+    second = 1_000_000_000
+
+    def later(line: dict[str, Any]) -> dict[str, Any]:
+        """An answer through nginx takes a second more."""
+        stamps = ("headers_ns", "first_ns", "last_ns") if line["way"] == "nginx" else ()
+        return line | {name: line[name] + second for name in stamps}
+
+    change_lines(tmp_path / "samples.jsonl", later)
+    after = figured(tmp_path)
+    assert after["stacks"] == before["stacks"]
+    was, now = (summary["breakdown"]["ways"] for summary in (before, after))
+    assert now["direct"] == was["direct"]
+    for name in ("legacy_flask", "fastapi_app"):
+        for figure in ("first_byte_ms", "first_content_ms", "total_ms"):
+            added = now["nginx"][name][figure]["p50"] - was["nginx"][name][figure]["p50"]
+            assert added == pytest.approx(1000)
+
+
+def test_the_stages_of_each_request_make_up_its_time(tmp_path: Path) -> None:
+    found = measure(production_run(tmp_path)).summary.breakdown
+    assert found is not None
+    for stacks in found.ways.values():
+        for name, one in stacks.items():
+            assert one.stages is not None
+            whole = one.total_ms if name == "legacy_flask" else one.first_content_ms
+            parts = (one.stages.until_model_ms, one.stages.model_ms, one.stages.from_model_ms)
+            assert whole is not None
+            assert sum(part.mean for part in parts) == pytest.approx(whole.mean, abs=0.01)
+            assert sum(one.stages.shares) == pytest.approx(1)
 
 
 def test_intervals_enclose_the_figures_they_stand_beside(tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ import pytest
 
 from loadtests.reporting.figures import Summary
 from loadtests.reporting.summary import measure
-from tests.loadtests.run_files import MS, Shape, change_lines, write_run, write_stalls
+from tests.loadtests.run_files import (
+    MS,
+    Shape,
+    change_lines,
+    production_run,
+    write_run,
+    write_stalls,
+)
 
 Mutant = Callable[[Path], None]
 
@@ -201,3 +208,49 @@ def test_few_samples_are_judged_by_their_maximum(tmp_path: Path) -> None:
     write_run(tmp_path, Shape(requests=30))
     change_lines(tmp_path / "samples.jsonl", lambda s: s | late(s) if s["index"] == 3 else s)
     assert any("dispatch delay" in reason for reason in judged(tmp_path).invalid_reasons)
+
+
+def through_nginx(line: dict[str, Any]) -> bool:
+    return bool(line["way"] == "nginx" and line["stack"] == "fastapi_app")
+
+
+THROUGH_NGINX: dict[str, tuple[Mutant, str]] = {
+    "too few": (
+        samples(lambda s: through_nginx(s) and s["index"] == 3, lambda _: {"index": 4}),
+        "fastapi_app: 99 of 100 requests were sent",
+    ),
+    "an error": (
+        samples(lambda s: through_nginx(s) and s["index"] == 3, lambda _: {"error": "http_503"}),
+        "fastapi_app: 1 of 100 requests failed (http_503: 1)",
+    ),
+    "another answer": (
+        samples(lambda s: through_nginx(s) and s["index"] == 3, lambda _: {"text_sha": "0" * 16}),
+        "1 of 100 differ",
+    ),
+    "late client": (samples(through_nginx, late), "client dispatch delay p99 was 12.0 ms"),
+    "stalls not taken": (
+        lambda out: write_stalls(out, [500.0] * 100),
+        "client loop stall p99 was not measured",
+    ),
+    "no timeline of it": (
+        lambda out: change_lines(
+            out / "timeline.jsonl", lambda e: e | ({"way": "direct"} if through_nginx(e) else {})
+        ),
+        "fastapi_app: 100 answers are missing in the simulator's timeline",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THROUGH_NGINX)
+def test_what_came_through_nginx_is_gated_for_itself(tmp_path: Path, name: str) -> None:
+    out = production_run(tmp_path)
+    mutate, said = THROUGH_NGINX[name]
+    mutate(out)
+    summary = judged(out)
+    assert not summary.valid
+    assert all(reason.startswith("through nginx: ") for reason in summary.invalid_reasons)
+    assert any(said in reason for reason in summary.invalid_reasons)
+
+
+def test_a_sound_run_through_nginx_is_valid(tmp_path: Path) -> None:
+    assert judged(production_run(tmp_path)).invalid_reasons == []
