@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.interrupt import interruptible, run_until_interrupted
 from loadtests.limiter_calls import (
     NAMES,
     PING,
@@ -35,7 +35,6 @@ from loadtests.options import OptionError, folder, whole
 from loadtests.processes import StartError
 from loadtests.redis_server import redis_server
 from loadtests.reporting.limiter_claims import ARTICLE_P99_MS, Costs, b7
-from loadtests.run import interruptible
 from loadtests.stats import Distribution, distribution
 from shared.redis_link import Unreachable
 
@@ -131,7 +130,7 @@ def _tasks(url: str, prefix: str, count: int, clients: int) -> dict[str, Distrib
                 taken[name] = _distribution(await async_timed(call, whose, count, clients))
         return taken
 
-    return uvloop.run(run())
+    return run_until_interrupted(run())
 
 
 def _distribution(milliseconds: list[float]) -> Distribution:

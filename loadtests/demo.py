@@ -6,10 +6,10 @@ import sys
 
 from rich.console import Console
 
+from loadtests.interrupt import interruptible
 from loadtests.options import OptionError, folder, whole
 from loadtests.processes import StartError
 from loadtests.profiles import PROFILES
-from loadtests.run import interruptible
 from loadtests.stage import LEGACY, STREAMING, Stage, StageOptions, raised
 
 FIRST_PORT = 8000  # the simulator's; the stacks take the next two

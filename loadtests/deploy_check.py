@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """0 when every program takes its file; 1, with its words, when not, or when it is missing where CI is set."""
+    """0 when every program takes its file; 1, with its words, when not, or when it is missing in CI."""
     problems = []
     for needed, check in CHECKS:
         missing = [name for name in needed if shutil.which(name, path=PLACES) is None]

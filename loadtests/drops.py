@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from rich.console import Console
 
 from loadtests.idle import silences
 from loadtests.idle.report import conclusion, table
 from loadtests.idle.side import Side, Times, share_had, side
 from loadtests.idle.sides import AFTER, BEFORE, SHIPPED_IDLE_S, raised, replayed
+from loadtests.interrupt import interruptible, run_until_interrupted
 from loadtests.options import OptionError, decimal, folder, whole
 from loadtests.processes import StartError
 from loadtests.reporting.idle_claims import DAY_ANSWERS, Drops, b6
-from loadtests.run import interruptible
 from loadtests.streams import Taken
 from shared.settings import Settings
 
@@ -184,7 +183,7 @@ def _day(chosen: Chosen, tell: Callable[[str], None]) -> dict[str, list[Taken]]:
     with stacks as ports:
         tell("  both sides are up")
         asked = replayed(ports, chosen.silences, chosen.times, chosen.rate, told)
-        return uvloop.run(asked)
+        return run_until_interrupted(asked)
 
 
 def _estimate(chosen: Chosen) -> str:

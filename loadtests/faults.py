@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from loadtests.interrupt import interruptible
 from loadtests.processes import available_cores
 from loadtests.provoking import (
     client_rows,
@@ -25,7 +26,6 @@ from loadtests.provoking import (
 )
 from loadtests.provoking.ground import VARIANTS, Row, Variant
 from loadtests.provoking.suite import AUDITS, Suite, Verdict
-from loadtests.run import interruptible
 
 ROWS: tuple[Row, ...] = (
     *client_rows.ROWS,

@@ -15,10 +15,10 @@ from loadtests.equality.corpus import corpus
 from loadtests.equality.mutants import KEY, MUTANTS
 from loadtests.equality.progress import progress
 from loadtests.equality.timing import timed
+from loadtests.interrupt import interruptible
 from loadtests.ledger import LedgerError, load_ledger
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
-from loadtests.run import interruptible
 from loadtests.stage import StageOptions, raised
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtests import options
+from loadtests.interrupt import interruptible
 from loadtests.nginx import Ports, proxied
 from loadtests.options import OptionError
 from loadtests.processes import StartError, free_port
-from loadtests.run import interruptible
 
 URLS = {"LEGACY_URL": "http://127.0.0.1:8001", "STREAMING_URL": "http://127.0.0.1:8002"}
 

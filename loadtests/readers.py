@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -24,12 +23,12 @@ from loadtests.audience.generated import await_end, ended
 from loadtests.audience.patience import PATIENCE_SIGMA, WORDS_A_TOKEN, mean_paid, population
 from loadtests.audience.reader_options import Chosen
 from loadtests.audience.visits import Crowd, Visit, come
+from loadtests.interrupt import interruptible, run_until_interrupted
 from loadtests.options import OptionError
 from loadtests.processes import StartError
 from loadtests.reporting.reader_claims import TOKENS_DROP, b4, b5
 from loadtests.reporting.readership import CLOSED_WITHIN_MS, Readership, Share, readership
 from loadtests.reporting.records import KINDS, STACKS, StackName
-from loadtests.run import interruptible
 from loadtests.stage import LEGACY, STREAMING, Stage, StageOptions, raised
 from loadtests.stats import Distribution
 
@@ -134,7 +133,7 @@ def _visited(
             each = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
             tell(f"  {name}: {each}")
 
-    visits = uvloop.run(come(urlsplit(stack.url).port or 0, KINDS[name], crowd, told))
+    visits = run_until_interrupted(come(urlsplit(stack.url).port or 0, KINDS[name], crowd, told))
     if await_end(stage, END_S) is None:
         raise StartError(f"the model still works for {name} {END_S:.0f} s after its last reader")
     return readership(visits, ended(stage), chosen.model)

@@ -25,12 +25,11 @@ from loadtests.deploying.outcome import Model, Outcome, Seen, outcome
 from loadtests.deploying.roll import Rolled, roll
 from loadtests.deploying.site import BACKENDS, Site, site
 from loadtests.deploying.table import table
-from loadtests.interrupt import run_until_interrupted
+from loadtests.interrupt import interruptible, run_until_interrupted
 from loadtests.nginx import Change
 from loadtests.options import OptionError, folder, whole
 from loadtests.processes import StartError
 from loadtests.profiles import PROFILES
-from loadtests.run import interruptible
 
 LONG, SHORT = "long", "short"
 GRACES_S = {LONG: 20.0, SHORT: 2.0}

@@ -4,14 +4,13 @@ import argparse
 import contextlib
 import dataclasses
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
-from types import FrameType
 
 from rich.console import Console
 
 from loadtests import nginx, options, page_view, report
+from loadtests.interrupt import interruptible
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
 from loadtests.replay import Gate, Replay
@@ -118,18 +117,3 @@ def staged(chosen: RunOptions) -> Iterator[Stage]:
             return
         with fronted(up, chosen.out / "nginx") as behind_nginx:
             yield behind_nginx
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does, and both do where a shell in the background ignores SIGINT."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,10 +14,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.interrupt import interruptible
 from loadtests.options import OptionError, folder, whole
 from loadtests.processes import StartError
 from loadtests.reporting.reader_claims import Memory, b3
-from loadtests.run import interruptible
 from loadtests.unread.holding import ETHERNET_MSS, RECEIVE_BUFFER
 from loadtests.unread.relays import NAMES, OURS
 from loadtests.unread.standstill import CUT_S, KIB, LEFT_OPEN_S, Cut, Held, Plan, cut, hold

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from loadtests import options
 from loadtests.blocks import Block
+from loadtests.interrupt import interruptible
 from loadtests.options import OptionError, RunOptions
 from loadtests.processes import StartError
 from loadtests.replay import Replay
@@ -23,7 +24,7 @@ from loadtests.reporting.claims import ARTICLE_STREAM_OVERHEAD_MS
 from loadtests.reporting.figures import Claim
 from loadtests.reporting.join import read_stacks
 from loadtests.reporting.records import STACKS, StackName
-from loadtests.run import interruptible, make_room
+from loadtests.run import make_room
 from loadtests.stage import LEGACY, Stage, StageOptions, raised
 from loadtests.stats import Distribution, distribution
 from shared.settings import Settings

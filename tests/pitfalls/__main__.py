@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from loadtests.run import interruptible
+from loadtests.interrupt import interruptible
 from tests.pitfalls.catalogue import Entry, entry_of, names
 from tests.pitfalls.table import terminal
 from tests.pitfalls.trying import BROKEN, INTERRUPTED, START_S, UNUSABLE, Line, tried

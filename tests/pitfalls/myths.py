@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from loadtests.run import interruptible
+from loadtests.interrupt import interruptible
 from tests.pitfalls import proxies
 from tests.pitfalls.catalogue import Entry, myths, name_of
 from tests.pitfalls.table import told_and_seen

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from loadtests.run import interruptible
+from loadtests.interrupt import interruptible
 from tests.pitfalls.catalogue import Entry, Observation, Sighting, entry_of
 from tests.pitfalls.ground import Ground
 
