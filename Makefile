@@ -104,7 +104,7 @@ pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips ove
 demo: .venv/.installed ## the page that shows both stacks side by side, until Ctrl-C (PORT=8000 and the next two)
 	@$(BIN)/python -m loadtests demo $${PORT:+"--port=$$PORT"} $(OPTIONS)
 
-proxy: .venv/.installed ## nginx as deploy/ ships it, before both stacks, until Ctrl-C (PORT=8080, TLS on the next)
+proxy: .venv/.installed ## nginx as deploy/ ships it, before both stacks, until Ctrl-C (PORT=8080)
 	@$(BIN)/python -m loadtests proxy --port "$${PORT:-8080}" $(OPTIONS)
 
 serve-legacy: .venv/.installed ## the Flask stack on PORT (8001)

@@ -10,7 +10,9 @@ _settings = Settings.load()
 wsgi_app = "legacy_flask.__main__:app()"
 bind = "127.0.0.1:8001"
 workers = 2  # one a core
-worker_class = "gthread"  # a sync worker is killed in the middle of an answer that takes longer than `timeout`
+worker_class = (
+    "gthread"  # a sync worker is killed in the middle of an answer that takes longer than `timeout`
+)
 threads = _settings.legacy_threads
 keepalive = KEEP_ALIVE_S
 timeout = 120

@@ -6,7 +6,6 @@ them, the handling of the requests included, is divided by the tokens that the s
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from loadtests.processes import (
     cpu_s,
     deal_cores,
     free_port,
+    pinned,
     python,
 )
 from loadtests.profiles import ARTICLE
@@ -134,8 +134,7 @@ async def _cost(relay: Relay, streams: int) -> float:
 
 def _raise_relays(out: Path, running: ExitStack) -> list[Relay]:
     cores = deal_cores(available_cores(), 1)
-    if cores.client:
-        _stay_on(cores.client, running)
+    running.enter_context(pinned(cores.client))
     simulator = Child(
         "simulator",
         python("loadtests", "simulate", "--profile", "article", "--port", "0"),
@@ -182,9 +181,3 @@ def _asked(name: str) -> bytes:
     if name == NGINX:
         return request("POST", "/v1/chat/completions", UPSTREAM_BODY)
     return request("GET", "/chat?prompt=Tell+me+about+relays.")
-
-
-def _stay_on(cores: frozenset[int], running: ExitStack) -> None:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    running.callback(os.sched_setaffinity, 0, before)

@@ -50,8 +50,8 @@ def available_cores() -> list[int]:
 
 
 @contextlib.contextmanager
-def _pinned(cores: frozenset[int]) -> Iterator[None]:
-    """A child inherits the affinity that its parent has while it starts it."""
+def pinned(cores: frozenset[int]) -> Iterator[None]:
+    """Keeps this process on these cores; a child that it starts inherits that."""
     if not cores:
         yield
         return
@@ -83,7 +83,7 @@ class Child:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        with _pinned(cores), log.open("ab") as sink:
+        with pinned(cores), log.open("ab") as sink:
             self.process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,

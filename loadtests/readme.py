@@ -17,8 +17,17 @@ README = Path("README.md")
 RESULTS = Path("results")
 PICTURE = Path("docs/report.png")
 MEASURED = ("compare", "sweep", "bench", "bench-simulator")
-CLAIMED = ("slow-readers", "readers", "bench-limiter")
-"""Shown as soon as they were measured."""
+CLAIMED = {
+    "slow-readers": "make slow-readers",
+    "readers": "make readers",
+    "bench-limiter": "make bench-limiter",
+    "production": "make compare PROFILE=production",
+    "knobs": "make knobs",
+    "drops": "make drops",
+}
+"""Runs that judge claims, and what they are called; shown as soon as they were measured."""
+PROVEN = ("rolling", "myths")
+"""Runs that keep promises; kept alike."""
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -54,7 +63,7 @@ def rendered(readme: str, results: Path) -> str:
                     f"- {_sweep(others['sweep'])}",
                     f"- {_bench(others['bench'])}",
                     f"- {_simulator(others['bench-simulator'])}",
-                    *(f"- {line}" for line in _claimed(results)),
+                    *(f"- {line}" for line in (*_claimed(results), *_proven(results))),
                 )
             ),
         )
@@ -88,14 +97,37 @@ def _simulator(bench: dict[str, Any]) -> str:
 
 
 def _claimed(results: Path) -> Iterator[str]:
-    for name in CLAIMED:
+    for name, command in CLAIMED.items():
         path = results / name / "summary.json"
         if path.exists():
             claims = _read(path)["claims"]
             told = "; ".join(
                 f"{one['id']} **{one['verdict']}**: {one['measured']}" for one in claims
             )
-            yield f"`make {name}`: {told}."
+            yield f"`{command}`: {told}."
+
+
+def _proven(results: Path) -> Iterator[str]:
+    for name, told in {"rolling": _rolling, "myths": _myths}.items():
+        path = results / name / "summary.json"
+        if path.exists():
+            yield f"`make {name}`: {told(_read(path))}."
+
+
+def _rolling(rolling: dict[str, Any]) -> str:
+    long, short = rolling["passes"]["long"], rolling["passes"]["short"]
+    return (
+        f"{long['answers']:,} answers while both servers were restarted in turn: {long['lost']} lost, "
+        f"{long['refused']} requests refused; with a grace of {short['grace_s']:g} s, shorter than an answer, "
+        f"{short['told']} times a client was told and went on elsewhere: {short['lost']} lost"
+    )
+
+
+def _myths(myths: dict[str, Any]) -> str:
+    shown = sum(one["shown"] for one in myths["items"])
+    return (
+        f"{shown} of {len(myths['items'])} probes show what the guide says of articles and of nginx"
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -105,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _take(runs: Path) -> None:
     from loadtests import report
 
-    there = [name for name in CLAIMED if (runs / name / "summary.json").exists()]
+    there = [name for name in (*CLAIMED, *PROVEN) if (runs / name / "summary.json").exists()]
     for name in (*MEASURED, *there):
         kept = RESULTS / name
         kept.mkdir(parents=True, exist_ok=True)
