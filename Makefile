@@ -95,7 +95,7 @@ rolling: .venv/.installed ## streams through nginx while each backend is drained
 myths: .venv/.installed ## what the articles say, what is so, and the line of evidence
 	@$(BIN)/python -m tests.pitfalls.myths $(OPTIONS)
 
-parity: .venv/.installed ## several hundred requests to both stacks: an unlisted difference fails (MUTANT=buffered)
+parity: .venv/.installed ## several hundred requests to both stacks: an unlisted difference fails (MUTANT=buffered PROXY=shipped)
 	@$(BIN)/python -m loadtests parity $(OPTIONS)
 
 pitfalls: .venv/.installed .venv-latest/.installed ## what a migration trips over, shown on FastAPI 0.115.14 and the current one

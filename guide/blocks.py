@@ -8,9 +8,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from guide.mirror import ONLY_IN
 from guide.regions import LEFT, RIGHT, ROOT, regions, text_of, twins
 from loadtests.ledger import load_ledger
+from loadtests.reporting import breakdown_tables, markdown
+from loadtests.reporting.figures import Summary
 from shared.errors import InternalError, ServiceError
 from shared.settings import Settings
 
@@ -64,13 +68,42 @@ class _Results(dict[str, Any]):
 
 
 def measured(*ids: str) -> None:
-    """What an article says, and what the committed `make compare` measured."""
-    claims = {claim["id"]: claim for claim in _Results()["compare"]["claims"]}
+    """What an article says, and what the committed runs measured."""
+    runs = (json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*/summary.json")))
+    claims = {claim["id"]: claim for run in runs for claim in run.get("claims", ())}
     rows = (
         (one["article"], one["measured"], f"**{one['verdict']}**")
         for one in (claims[name] for name in ids)
     )
     _table(("an article says", "measured", "verdict"), rows)
+
+
+def production() -> None:
+    """Both stacks with article B's answers, directly and through nginx, and where the time goes."""
+    text = (RESULTS / "production" / "summary.json").read_bytes()
+    found = msgspec.json.decode(text, type=Summary).breakdown
+    tables = breakdown_tables.tables(found) if found else []
+    print("\n\n".join(f"**{one.title}.** {one.note}\n\n{markdown.pairs(one)}" for one in tables))
+
+
+def knobs(*groups: str) -> None:
+    """What the committed `make knobs` says of each knob, in these groups of its rows."""
+    rows = (
+        (row["name"], *_turned(row["figures"]))
+        for group in groups
+        for row in _Results()["knobs"]["rows"]
+        if row["group"] == group
+    )
+    head = ("", "first text, ms: p50", "p99", "gap, ms: p50", "held back", "µs a token: app", "nginx")
+    _table(head, rows)
+
+
+def _turned(figures: dict[str, Any]) -> Iterator[str]:
+    first, gap = figures["first_content_ms"], figures["gap_ms"]
+    yield from (f"{first['p50']:,.0f}", f"{first['p99']:,.0f}")
+    yield f"{gap['p50']:,.0f}" if gap else ""
+    yield f"{figures['held']} of {figures['streams']}" if figures["held"] else ""
+    yield from (f"{figures['app_us']:.0f}", f"{figures['proxy_us']:.0f}")
 
 
 def settings() -> None:
