@@ -94,7 +94,15 @@ def knobs(*groups: str) -> None:
         for row in _Results()["knobs"]["rows"]
         if row["group"] == group
     )
-    head = ("", "first text, ms: p50", "p99", "gap, ms: p50", "held back", "µs a token: app", "nginx")
+    head = (
+        "",
+        "first text, ms: p50",
+        "p99",
+        "gap, ms: p50",
+        "held back",
+        "µs a token: app",
+        "nginx",
+    )
     _table(head, rows)
 
 

@@ -37,7 +37,7 @@ def test_what_is_given_counts() -> None:
 
 def test_the_estimate_says_what_and_where() -> None:
     said = run.estimate(chosen("--profile", "production"))
-    for word in ("960 requests a stack", "480 of them again through nginx", "into out/production"):
+    for word in ("360 requests a stack", "180 of them again through nginx", "into out/production"):
         assert word in said
     assert "nginx" not in run.estimate(chosen())
 
