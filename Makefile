@@ -20,7 +20,7 @@ ON_LATEST := tests/apps tests/fastapi_app tests/pitfalls/test_pitfalls.py \
 # Nor do a store of sessions, the frames in it, and clients in a crowd.
 NOT_ON_LATEST := $(patsubst %,--ignore=tests/fastapi_app/test_%.py,crowd redis_sessions replay sse stores watchdog)
 
-COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *" --markers="<!--= =--> <!--end-->"
+COG := $(BIN)/python -m cogapp -P -p "from guide.blocks import *; from guide.figures import *" --markers="<!--= =--> <!--end-->"
 
 .DEFAULT_GOAL := help
 .PHONY: help install check mirror guide guide-check test test-latest compare report sweep bench bench-simulator \
