@@ -19,7 +19,7 @@ def free_ports() -> dict[str, int]:
 @pytest.mark.timeout(600)
 def test_each_command_does_what_the_text_says(tmp_path: Path) -> None:
     ports = free_ports()
-    with shell(ROOT, tmp_path, ports) as terminal:
+    with shell(ROOT, tmp_path) as terminal:
         for command in commands(GUIDE):
             line = with_ports(command.line, ports)
             printed = terminal.run(line)
@@ -55,6 +55,9 @@ def test_commands_are_read_with_what_they_print() -> None:
     [
         ("ready", "ready\n", True),
         ("ready", "already", False),
+        ("...\nready", "ready", True),
+        ("...\nready", "waiting\nwaiting\nready", True),
+        ("...\nready", "not ready", False),
         ('{"id":"...","n":1}', '{"id":"x","n":1}', True),
         ('{"id":"...","n":1}', '{"id":"x","n":2}', False),
         ("...\n... passed in ...", "....\n4 passed in 1.0s", True),

@@ -6,7 +6,6 @@ for anything. A command that ends in `&` runs on while the next ones do.
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -48,9 +47,16 @@ def shown_only(guide: str) -> list[str]:
 
 
 def as_told(told: str, printed: str) -> bool:
-    """Whether an output is the one that the guide shows; `...` stands for anything, or nothing."""
-    pattern = ".*?".join(map(re.escape, told.split("...")))
+    """Whether an output is the one that the guide shows; `...` stands for anything, or nothing.
+
+    On a line of its own it stands for whole lines, or none.
+    """
+    pattern = "".join(map(_pattern, told.splitlines(keepends=True)))
     return re.fullmatch(pattern, printed.strip("\n"), re.DOTALL) is not None
+
+
+def _pattern(line: str) -> str:
+    return r"(?:.*?\n)?" if line == "...\n" else ".*?".join(map(re.escape, line.split("...")))
 
 
 def with_ports(text: str, ports: dict[str, int]) -> str:
@@ -115,14 +121,11 @@ class Shell:
 
 
 @contextmanager
-def shell(root: Path, folder: Path, ports: dict[str, int]) -> Iterator[Shell]:
-    """A shell in a folder that looks like the repository, whose examples have free ports."""
+def shell(root: Path, folder: Path) -> Iterator[Shell]:
+    """A shell in a folder that looks like the repository."""
     for entry in root.iterdir():
-        if entry.name not in ("examples", "out", ".git"):
+        if entry.name not in ("out", ".git"):
             (folder / entry.name).symlink_to(entry)
-    shutil.copytree(root / "examples", folder / "examples")
-    for path in (folder / "examples").rglob("*.conf"):
-        path.write_text(with_ports(path.read_text("utf-8"), ports), "utf-8")
     opened = Shell(folder)
     try:
         yield opened
