@@ -32,6 +32,7 @@ from loadtests.processes import (
     python,
 )
 from loadtests.profiles import ARTICLE
+from loadtests.stage import simulator
 
 OURS, RECIPE, NGINX = "fastapi_app", "articles' recipe", "nginx, bytes through"
 MOST_US, LEAST_RATIO = 60.0, 4.0
@@ -135,18 +136,7 @@ async def _cost(relay: Relay, streams: int) -> float:
 def _raise_relays(out: Path, running: ExitStack) -> list[Relay]:
     cores = deal_cores(available_cores(), 1)
     running.enter_context(pinned(cores.client))
-    simulator = Child(
-        "simulator",
-        python("loadtests", "simulate", "--profile", "article", "--port", "0"),
-        out / "logs" / "simulator.log",
-        cores=cores.simulator,
-        piped=True,
-    )
-    running.callback(simulator.stop)
-    line = simulator.readline()
-    if not line:
-        raise simulator.failed("did not start")
-    upstream = json.loads(line)["url"]
+    _, upstream = simulator(out, "article", 7, running, cores=cores.simulator)
     environment = {"OPENAI_BASE_URL": upstream, "OPENAI_API_KEY": "simulated"}
     relays = []
     for name, make in _commands(out, upstream).items():

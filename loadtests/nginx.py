@@ -5,15 +5,13 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.processes import READY_S, Child, StartError, free_port
+from loadtests.processes import Child, StartError, await_listening, free_port
 
 CONF = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 NEEDED = ("nginx", "openssl")
@@ -140,7 +138,7 @@ def proxied(
     command = [program("nginx"), "-c", str(conf), "-e", "stderr", "-g", "daemon off;"]
     child = Child("nginx", command, folder / "nginx.log", cores=cores)
     try:
-        _await_listening(child, ports.plain)
+        await_listening(child, ports.plain)
         yield Proxy(child, folder.resolve(), ports)
     finally:
         child.stop()
@@ -191,14 +189,3 @@ def _certify(home: Path) -> None:
     )
     if made.returncode:
         raise StartError(f"openssl made no certificate: {made.stderr.decode(errors='replace')}")
-
-
-def _await_listening(child: Child, port: int) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        if child.process.poll() is not None:
-            raise child.failed(f"ended with status {child.process.returncode}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    raise child.failed(f"did not listen within {READY_S:.0f} s")

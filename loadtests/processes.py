@@ -137,6 +137,18 @@ def await_ready(child: Child, url: str) -> None:
     raise child.failed(f"was not ready within {READY_S:.0f} s")
 
 
+def await_listening(child: Child, port: int) -> None:
+    """Returns when something listens on a port of this host; raises StartError as `await_ready` does."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if child.process.poll() is not None:
+            raise child.failed(f"ended with status {child.process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise child.failed(f"did not listen within {READY_S:.0f} s")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -2,14 +2,10 @@
 
 import contextlib
 import shutil
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from loadtests.processes import READY_S, Child, StartError, free_port
-
-LOOK_S = 0.02
+from loadtests.processes import Child, StartError, await_listening, free_port
 
 
 @contextlib.contextmanager
@@ -21,17 +17,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
     child = Child("redis-server", (program, *options), folder / "redis-server.log")
     try:
-        _await_listening(child, port)
+        await_listening(child, port)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         child.stop()
-
-
-def _await_listening(child: Child, port: int) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and child.process.poll() is None:
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        time.sleep(LOOK_S)
-    raise child.failed("does not listen")

@@ -79,7 +79,14 @@ def raised(options: StageOptions) -> Iterator[Stage]:
     for port in filter(None, options.ports):
         _check_free(options.host, port)
     with contextlib.ExitStack() as running:
-        simulator, upstream = _simulator(options, cores, running)
+        model, upstream = simulator(
+            options.out,
+            options.profile,
+            options.seed,
+            running,
+            port=options.ports[0],
+            cores=cores.simulator,
+        )
         environment = {
             "OPENAI_BASE_URL": upstream,
             "OPENAI_API_KEY": "simulated",
@@ -95,7 +102,7 @@ def raised(options: StageOptions) -> Iterator[Stage]:
         for stack in stacks.values():
             assert stack.child is not None
             await_ready(stack.child, f"{stack.url}/readyz")
-        yield Stage(stacks, cores, simulator, upstream.removesuffix("/v1"))
+        yield Stage(stacks, cores, model, upstream.removesuffix("/v1"))
 
 
 @contextlib.contextmanager
@@ -121,18 +128,20 @@ def given(legacy_url: str, streaming_url: str) -> Stage:
     return Stage(stacks, Cores(everywhere, everywhere, everywhere))
 
 
-def _simulator(
-    options: StageOptions, cores: Cores, running: contextlib.ExitStack
+def simulator(
+    out: Path,
+    profile: str,
+    seed: int,
+    running: contextlib.ExitStack,
+    *,
+    port: int = 0,
+    cores: frozenset[int] = frozenset(),
 ) -> tuple[Child, str]:
-    arguments = ("--profile", options.profile, "--seed", str(options.seed))
-    where = ("--host", "127.0.0.1", "--port", str(options.ports[0]))
-    child = Child(
-        "simulator",
-        python("loadtests", "simulate", *arguments, *where),
-        options.out / "logs" / "simulator.log",
-        cores=cores.simulator,
-        piped=True,
-    )
+    """The simulated upstream and its base URL, stopped with `running`; raises StartError."""
+    arguments = ("--profile", profile, "--seed", str(seed), "--port", str(port))
+    log = out / "logs" / "simulator.log"
+    command = python("loadtests", "simulate", *arguments)
+    child = Child("simulator", command, log, cores=cores, piped=True)
     running.callback(child.stop)
     line = child.readline()
     if not line:

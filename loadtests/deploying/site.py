@@ -1,7 +1,6 @@
 """Two backends with one Redis behind the shipped nginx, and a simulated model behind them."""
 
 import contextlib
-import json
 import random
 import signal
 import socket
@@ -13,7 +12,7 @@ from pathlib import Path
 from loadtests.nginx import Change, Proxy, proxied
 from loadtests.processes import Child, Cores, StartError, await_ready, python
 from loadtests.redis_server import redis_server
-from loadtests.stage import Stage
+from loadtests.stage import Stage, simulator
 
 BACKENDS = ("backend-1", "backend-2")
 STEADY_PORTS = range(20_000, 32_768)
@@ -62,7 +61,7 @@ def site(
     """
     with contextlib.ExitStack() as running:
         redis = running.enter_context(redis_server(folder / "logs"))
-        simulator, upstream = _simulator(folder, profile, seed, running)
+        model, upstream = simulator(folder, profile, seed, running)
         provider = {"OPENAI_BASE_URL": upstream, "OPENAI_API_KEY": "simulated"}
         environment = {**provider, "REDIS_URL": redis, **settings}
         backends = tuple(_backend(name, environment, folder, running) for name in BACKENDS)
@@ -71,7 +70,7 @@ def site(
         urls = [backend.url for backend in backends]
         proxy = running.enter_context(proxied(folder / "nginx", urls, changes=changes))
         everywhere = Cores(*[frozenset[int]()] * 3)
-        yield Site(proxy, backends, Stage({}, everywhere, simulator, upstream.removesuffix("/v1")))
+        yield Site(proxy, backends, Stage({}, everywhere, model, upstream.removesuffix("/v1")))
 
 
 def _backend(
@@ -81,20 +80,6 @@ def _backend(
     # Whoever it is by then, and without a grace: at the end nobody is served any more.
     running.callback(lambda: backend.child.stop(signal.SIGINT))
     return backend
-
-
-def _simulator(
-    folder: Path, profile: str, seed: int, running: contextlib.ExitStack
-) -> tuple[Child, str]:
-    arguments = ("simulate", "--profile", profile, "--seed", str(seed), "--port", "0")
-    log = folder / "logs" / "simulator.log"
-    child = Child("simulator", python("loadtests", *arguments), log, piped=True)
-    running.callback(child.stop)
-    line = child.readline()
-    if not line:
-        child.process.wait(5)
-        raise child.failed("did not start")
-    return child, str(json.loads(line)["url"])
 
 
 def steady_port() -> int:

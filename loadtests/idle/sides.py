@@ -9,6 +9,7 @@ from pathlib import Path
 from loadtests.idle.side import Times
 from loadtests.nginx import proxied
 from loadtests.processes import Child, await_ready, free_port, python
+from loadtests.stage import simulator
 from loadtests.streams import Asking, Taken, take
 
 BEFORE, AFTER = "without heartbeat", "with heartbeat"
@@ -25,7 +26,7 @@ def raised(out: Path, seed: int, times: Times, *, mutant: bool) -> Iterator[dict
     shipped = f"proxy_read_timeout {SHIPPED_IDLE_S}s;"
     idle = [(shipped, f"proxy_read_timeout {times.idle_s / times.scale * 1000:.0f}ms;")]
     with contextlib.ExitStack() as running:
-        upstream = _simulator(out, seed, running)
+        _, upstream = simulator(out, "instant", seed, running)
         apps = {
             name: _app(name, upstream, heartbeat_s, out, running)
             for name, heartbeat_s in heartbeats.items()
@@ -84,14 +85,3 @@ def _app(
     child = Child(name, python("fastapi_app", "--port", str(port)), log, environment=environment)
     running.callback(child.stop)
     return child, f"http://127.0.0.1:{port}"
-
-
-def _simulator(out: Path, seed: int, running: contextlib.ExitStack) -> str:
-    given = ("--profile", "instant", "--seed", str(seed), "--port", "0")
-    log = out / "logs" / "simulator.log"
-    simulator = Child("simulator", python("loadtests", "simulate", *given), log, piped=True)
-    running.callback(simulator.stop)
-    line = simulator.readline()
-    if not line:
-        raise simulator.failed("did not start")
-    return str(json.loads(line)["url"])

@@ -1,25 +1,19 @@
 """Silent stretches behind an idle timeout: how long they are, what is counted, and the command from outside."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import psutil
 import pytest
 
-from loadtests.__main__ import main
 from loadtests.idle import silences
 from loadtests.idle.side import Times, share_had, side
 from loadtests.idle.sides import AFTER, BEFORE
 from loadtests.reporting.idle_claims import Drops, b6
 from loadtests.streams import Taken
-from tests.servers import ROOT
+from tests.loadtests.commands import interrupted, refused, started, told
 
 SECOND = 1_000_000_000
 TIMES = Times(idle_s=60, heartbeat_s=15, scale=10)
@@ -92,17 +86,6 @@ def test_b6_is_judged_by_what_heartbeats_change(before: int, after: int, verdict
     assert "when 12% of the answers" in claim.measured
 
 
-def _start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "loadtests", "drops", *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 Ended = tuple[int, str, str, dict[str, Any]]
 
 
@@ -111,20 +94,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]
     """The command and its mutant, at the same time: status, what was printed, errors, summary."""
     given = {"": (), "no-heartbeat": ("--mutant", "no-heartbeat")}
     folders = {name: tmp_path_factory.mktemp("drops") for name in given}
-    started = {
-        name: _start(*SMALL, *options, "--out", str(folders[name]))
+    running = {
+        name: started("drops", *SMALL, *options, "--out", str(folders[name]))
         for name, options in given.items()
     }
     try:
         ended = {}
-        for name, run in started.items():
+        for name, run in running.items():
             printed, errors = run.communicate(timeout=100)
             path = folders[name] / "summary.json"
             assert path.exists(), errors
             ended[name] = (run.returncode, printed, errors, json.loads(path.read_bytes()))
         yield ended
     finally:
-        for run in started.values():
+        for run in running.values():
             run.kill()
 
 
@@ -163,29 +146,9 @@ def test_without_any_heartbeat_it_does_not_hold_and_says_so(runs: dict[str, Ende
 def test_a_bad_option_is_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    status = main(["drops", "--out", str(out), *options])
-    printed, errors = capsys.readouterr()
-    assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert said in errors
-    assert not out.exists()
+    refused("drops", options, said, tmp_path, capsys)
 
 
 def test_an_interrupted_day_stops_what_it_started(tmp_path: Path) -> None:
-    run = _start("--requests", "5000", "--rate", "50", "--out", str(tmp_path))
-    started: list[psutil.Process] = []
-    try:
-        assert run.stdout is not None
-        while "both sides are up" not in (line := run.stdout.readline()):
-            assert line, run.communicate()
-        started = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGINT)
-        printed, errors = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130, errors
-    assert "Interrupted" in printed
-    assert not (tmp_path / "summary.json").exists()
-    assert len(started) >= 5
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert alive == []
+    run = started("drops", "--requests", "5000", "--rate", "50", "--out", str(tmp_path))
+    interrupted(run, told("both sides are up"), tmp_path, 5)

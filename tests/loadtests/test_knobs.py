@@ -4,16 +4,11 @@ import dataclasses
 import io
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +30,7 @@ from loadtests.turning.playing import Cost, Played, crowd, play, read
 from loadtests.turning.rows import ROWS, SILENCES, Silence
 from loadtests.turning.silence import Kept, beside, unexpected
 from loadtests.turning.table import COLUMNS, tables
-from tests.servers import ROOT
+from tests.loadtests.commands import grown, interrupted, refused, started
 
 MS = 1_000_000
 DONE = b'event: delta\ndata: {"text":"x"}\n\nevent: done\ndata: {}\n\n'
@@ -308,17 +303,6 @@ def test_what_the_app_sent_arrives(stage: Stage, tmp_path: Path) -> None:
     assert found.body_bytes > 0
 
 
-def _start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "loadtests", "knobs", *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_nginx_holds_nothing_of_an_app_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -340,30 +324,13 @@ def test_nginx_holds_nothing_of_an_app_that_says_so(
 def test_a_bad_option_is_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    status = main(["knobs", "--out", str(out), *options])
-    printed, errors = capsys.readouterr()
-    assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert said in errors
-    assert not out.exists()
+    refused("knobs", options, said, tmp_path, capsys)
 
 
 def test_an_interrupted_run_stops_what_it_started(tmp_path: Path) -> None:
-    run = _start("--only", "all right", "--out", str(tmp_path))
-    try:
-        # Both stacks and the simulator, then the row's app and its nginx with workers.
-        while len(started := psutil.Process(run.pid).children(recursive=True)) < 6:
-            with pytest.raises(subprocess.TimeoutExpired):
-                run.wait(0.1)
-        run.send_signal(signal.SIGINT)
-        printed, errors = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130, errors
-    assert "Interrupted" in printed
-    assert not (tmp_path / "summary.json").exists()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert alive == []
+    run = started("knobs", "--only", "all right", "--out", str(tmp_path))
+    # Both stacks and the simulator, then the row's app and its nginx with workers.
+    interrupted(run, grown(6), tmp_path, 6)
 
 
 def test_without_answers_there_is_nothing_to_say() -> None:

@@ -1,25 +1,19 @@
 """Impatient readers: who they are, what is counted of their visits, and the command from outside."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, quantiles
 
-import psutil
 import pytest
 
-from loadtests.__main__ import main
 from loadtests.audience.generated import Generated
 from loadtests.audience.patience import Habits, Reader, mean_paid, paid, population
 from loadtests.audience.visits import Ending, Visit
 from loadtests.profiles import ARTICLE
 from loadtests.reporting.reader_claims import b4, b5
 from loadtests.reporting.readership import Share, readership, share
-from tests.servers import ROOT
+from tests.loadtests.commands import interrupted, refused, started, told
 
 SECOND = 1_000_000_000
 READER = Reader(patience_s=5.0, words_a_minute=225.0, enough=0.5, glance=None)
@@ -157,22 +151,11 @@ def test_b5_is_judged_by_the_change(stream: float, verdict: str) -> None:
     assert b5(500, stream).verdict == verdict
 
 
-def _start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "loadtests", "readers", *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_the_streaming_stack_stops_for_those_who_leave_and_the_batch_stack_does_not(
     tmp_path: Path,
 ) -> None:
     crowd = ("--readers", "30", "--rate", "20", "--patience", "2", "--early", "0.5")
-    run = _start(*crowd, "--out", str(tmp_path))
+    run = started("readers", *crowd, "--out", str(tmp_path))
     printed, errors = run.communicate(timeout=110)
     assert run.returncode == 0, errors
     summary = json.loads((tmp_path / "summary.json").read_bytes())
@@ -202,29 +185,10 @@ def test_the_streaming_stack_stops_for_those_who_leave_and_the_batch_stack_does_
 def test_a_bad_option_is_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    status = main(["readers", "--out", str(out), *options])
-    printed, errors = capsys.readouterr()
-    assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert said in errors
-    assert not out.exists()
+    refused("readers", options, said, tmp_path, capsys)
 
 
 def test_an_interrupted_run_stops_what_it_started(tmp_path: Path) -> None:
     crowd = ("--readers", "1000", "--rate", "50", "--patience", "0.2", "--profile", "chatty")
-    run = _start(*crowd, "--out", str(tmp_path))
-    started: list[psutil.Process] = []
-    try:
-        assert run.stdout is not None
-        while "abandoned" not in (line := run.stdout.readline()):
-            assert line, run.communicate()
-        started = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGINT)
-        printed, errors = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130, errors
-    assert "Interrupted" in printed
-    assert len(started) >= 3
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert alive == []
+    run = started("readers", *crowd, "--out", str(tmp_path))
+    interrupted(run, told("abandoned"), tmp_path, 3)

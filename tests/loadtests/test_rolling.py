@@ -1,11 +1,8 @@
 """A rolling deploy: what is counted of it, what fails it, and what a proxy does between its backends."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +12,6 @@ from io import StringIO
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 import uvloop
 from hypothesis import given
@@ -24,7 +20,6 @@ from rich.console import Console
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from loadtests.__main__ import main
 from loadtests.audience.generated import Generated
 from loadtests.deploying.access_log import sent_again
 from loadtests.deploying.clients import Ending, Journey, ending
@@ -34,7 +29,7 @@ from loadtests.nginx import proxied
 from loadtests.profiles import INSTANT
 from loadtests.rolling import LONG, MUTANTS, SHORT, Mutant, Plan, conclude, deploy, summarise
 from loadtests.streams import Asking, Taken, take
-from tests.servers import ROOT
+from tests.loadtests.commands import interrupted, refused, started, told
 
 pytestmark = pytest.mark.timeout(240)  # several deploys at once, on a busy machine
 SECOND = 1_000_000_000
@@ -380,36 +375,10 @@ def test_a_stack_that_was_asked_and_says_nothing_is_the_last_one(
 def test_a_bad_option_is_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    status = main(["rolling", "--out", str(out), *options])
-    printed, errors = capsys.readouterr()
-    assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert said in errors
-    assert not out.exists()
+    refused("rolling", options, said, tmp_path, capsys)
 
 
 def test_an_interrupted_deploy_stops_what_it_started(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "loadtests", "rolling", "--out", str(tmp_path)]
-    run = subprocess.Popen(
-        [*command, "--streams", "4", "--mutant", "killed", "--profile", "instant"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert run.stdout is not None
-        while "under way" not in (line := run.stdout.readline()):
-            assert line, run.communicate()
-        started = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGINT)
-        printed, errors = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130, errors
-    assert "Interrupted" in printed
-    assert len(started) >= 5
-    assert not (tmp_path / "summary.json").exists()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert alive == []
+    crowd = ("--streams", "4", "--mutant", "killed", "--profile", "instant")
+    run = started("rolling", *crowd, "--out", str(tmp_path))
+    interrupted(run, told("under way"), tmp_path, 5)

@@ -3,19 +3,13 @@
 import contextlib
 import itertools
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
-from loadtests.__main__ import main
 from loadtests.drink import LAST_CHUNK
 from loadtests.reporting.reader_claims import ARTICLE_QUEUE_KIB, Memory, b3
 from loadtests.slow_readers import most_queued_kib, summarise
@@ -23,7 +17,7 @@ from loadtests.unread.holding import RECEIVE_BUFFER, held, were_cut
 from loadtests.unread.relays import NAMES, OURS, RECIPE, recipe_queued
 from loadtests.unread.sock_diag import Link, links
 from loadtests.unread.standstill import Cut, Held
-from tests.servers import ROOT
+from tests.loadtests.commands import grown, interrupted, refused, started
 
 pytestmark = pytest.mark.timeout(300)  # four relays, one after the other, on a busy machine
 HELD = Held(
@@ -188,7 +182,7 @@ def test_the_clients_kernel_takes_next_to_nothing() -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
     """Where a small run has left its figures, and how it ended."""
     out = tmp_path_factory.mktemp("whole")
-    run = _start("--clients", "2", "--hold", "3", "--out", str(out))
+    run = started("slow-readers", "--clients", "2", "--hold", "3", "--out", str(out))
     printed, errors = run.communicate(timeout=250)
     return out / "summary.json", run.returncode, printed, errors
 
@@ -232,17 +226,6 @@ def test_the_whole_of_it_keeps_its_figures(whole: tuple[Path, int, str, str]) ->
     assert str(path) in printed
 
 
-def _start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "loadtests", "slow-readers", *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -254,26 +237,9 @@ def _start(*options: str) -> subprocess.Popen[str]:
 def test_a_bad_option_is_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    status = main(["slow-readers", "--out", str(out), *options])
-    printed, errors = capsys.readouterr()
-    assert (status, printed, errors.count("\n")) == (2, "", 1)
-    assert said in errors
-    assert not out.exists()
+    refused("slow-readers", options, said, tmp_path, capsys)
 
 
 def test_an_interrupted_hold_stops_what_it_started(tmp_path: Path) -> None:
-    run = _start("--clients", "2", "--hold", "60", "--out", str(tmp_path))
-    try:
-        while len(started := psutil.Process(run.pid).children(recursive=True)) < 2:
-            with pytest.raises(subprocess.TimeoutExpired):
-                run.wait(0.1)
-        run.send_signal(signal.SIGINT)
-        printed, errors = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130, errors
-    assert "Interrupted" in printed
-    assert not (tmp_path / "summary.json").exists()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert alive == []
+    run = started("slow-readers", "--clients", "2", "--hold", "60", "--out", str(tmp_path))
+    interrupted(run, grown(2), tmp_path, 2)
